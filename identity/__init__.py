@@ -1,0 +1,1 @@
+"""Who is who: from identifiers seen together to people."""

@@ -1,0 +1,227 @@
+"""The identity graph: people kept up to date event by event, equal after each to `identity.cluster` of all so far."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from identity.changes import Move, Resolution, Turn, changes, moves, settle
+from identity.evidence import LINKED, UNLINKED, Command, Key, Row
+from identity.joining import Joiner
+from identity.oneid import namer
+from identity.policy import Policy
+from identity.state import JOINED, REASON, STRONG, WEAK, Edge, Group, Node, Store
+from schemas.event import Event, Link
+
+
+class Refused(NamedTuple):
+    """Evidence that joins nothing: a link or an edge `strong` or `weak`, its pair, and limit, unlinked or size."""
+
+    strength: str
+    lo: str
+    hi: str
+    time_ms: int
+    event_id: str
+    reason: str
+
+
+class Graph:
+    """Identifiers, the evidence that joins them, and who they are, in one identity space."""
+
+    def __init__(self, policy: Policy, space: str = "default") -> None:
+        self.policy = policy
+        self._store = Store(policy)
+        self._nodes = self._store.nodes
+        self._joiner = Joiner(self._store)
+        self._name = namer(space)
+        self._names: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        """Return how many identifiers evidence has named."""
+        return len(self._nodes)
+
+    @property
+    def recomputed(self) -> int:
+        """How many edges recomputations have looked at so far."""
+        return self._joiner.recomputed
+
+    def lookup(self, event: Event) -> str | None:
+        """Return the OneID of i1 if nothing in the event is news, None if `observe` must see it.
+
+        Nothing is news if i1 has a part, every edge (i1, ik) is known, and the event is not earlier than any of these
+        edges (so nor than the first sighting of their ends) nor, with one identifier, than its first sighting.
+        """
+        idents = event.idents
+        if not idents:
+            return None
+        nodes = self._nodes
+        first = idents[0]
+        node = nodes.get(first)
+        if node is None or not node.has_part:
+            return None
+        ms = event.time_ms
+        if len(idents) == 1:
+            seen = node.first_ms
+            if seen is None or ms < seen or (ms == seen and event.id < node.first_id):
+                return None
+            return node.group.one_id
+        for other in idents:
+            if other is first:
+                continue
+            edges = node.edges
+            edge: Edge | None = None
+            if type(edges) is tuple:
+                for candidate in edges:
+                    if candidate.hi == other or candidate.lo == other:
+                        edge = candidate
+                        break
+            if edge is None:
+                edge = self._store.find(first, other) or self._store.find(other, first)
+                if edge is None:
+                    return None
+            if ms < edge.ms or (ms == edge.ms and event.id < edge.id):
+                return None
+        return node.group.one_id
+
+    def observe(self, event: Event) -> Resolution:
+        """Add the evidence of an event, or a steward's command; return i1's OneID, the moved parts and the changes."""
+        ms, event_id = event.time_ms, event.id
+        data = event.data
+        if isinstance(data, Link) and event.type in (LINKED, UNLINKED):
+            turn = Turn(ms, event_id)
+            command = Command(ms, event_id, "link" if event.type == LINKED else "unlink")
+            self._joiner.command(data.a, data.b, command, turn)
+            return self._finish(turn, None, None)
+        idents = event.idents
+        first = idents[0]
+        if not any(map(self._nodes.__contains__, idents)) and self._is_plain(idents):
+            return self._new_person(idents, ms, event_id)
+        turn = Turn(ms, event_id)
+        joiner = self._joiner
+        for ident in idents:
+            joiner.see(ident, ms, event_id, turn)
+        for ident in idents[1:]:
+            joiner.edge(first, ident, ms, event_id, turn)
+        node = self._nodes[first]
+        created = None if node.has_part else first
+        node.has_part = True
+        return self._finish(turn, first, created)
+
+    def one_id(self, ident: str) -> str | None:
+        """Return the OneID of an identifier's person, None if no event has shown it."""
+        node = self._nodes.get(ident)
+        return None if node is None or node.first_ms is None else node.group.one_id
+
+    def members(self, one_id: str) -> list[str]:
+        """Return a person's identifiers in order; none for a OneID that is not of a person now (see `follow`)."""
+        oldest = self._names.get(one_id)
+        if oldest is None:
+            return []
+        group = self._nodes[oldest].group
+        return self._seen(group) if group.one_id == one_id else []
+
+    def oldest(self, one_id: str) -> str:
+        """Return the identifier a OneID is made of, the person's oldest. Raises KeyError if there never was one."""
+        return self._names[one_id]
+
+    def follow(self, one_id: str) -> str | None:
+        """Return the OneID of the person a OneID, perhaps a former one, means now; None if there never was one."""
+        oldest = self._names.get(one_id)
+        return None if oldest is None else self._nodes[oldest].group.one_id
+
+    def people(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield every person, (OneID, identifiers in order), by OneID."""
+        for one_id in sorted(self._names):
+            group = self._nodes[self._names[one_id]].group
+            if group.one_id == one_id:
+                yield one_id, self._seen(group)
+
+    def first_seen(self, ident: str) -> Key | None:
+        """Return the earliest (time in epoch milliseconds, event id) that showed an identifier."""
+        node = self._nodes.get(ident)
+        return None if node is None or node.first_ms is None else (node.first_ms, node.first_id)
+
+    def has_part(self, ident: str) -> bool:
+        """Return whether an identifier was i1 of an event."""
+        node = self._nodes.get(ident)
+        return node is not None and node.has_part
+
+    def is_hub(self, ident: str) -> bool:
+        """Return whether an identifier is a hub."""
+        node = self._nodes.get(ident)
+        return node is not None and node.hub
+
+    def hubs(self) -> list[str]:
+        """Return all hubs in order."""
+        return [ident for ident in self._in_order() if self._nodes[ident].hub]
+
+    def refused(self) -> Iterator[Refused]:
+        """Yield the refused evidence with its reasons, by lower and higher identifier."""
+        for ident in self._in_order():
+            found = [edge for edge in self._store.refused(ident) if edge.lo == ident]
+            for edge in sorted(found, key=self._store.place):
+                strength = {STRONG: "strong", WEAK: "weak"}.get(edge.rank, "link")
+                yield Refused(strength, edge.lo, edge.hi, edge.ms, edge.id, REASON[edge.state])
+
+    def evidence(self) -> Iterator[Row]:
+        """Yield all evidence in plain form, in an order that depends on the evidence alone.
+
+        All first sightings and commands are among it, so `identity.cluster` of it gives the same people.
+        """
+        order = self._in_order()
+        for ident in order:
+            node = self._nodes[ident]
+            if node.first_ms is not None:
+                yield Row("seen", ident, None, node.first_ms, node.first_id)
+        for ident in order:
+            found = [edge for edge in self._store.event_edges(ident) if edge.lo == ident]
+            found.sort(key=lambda edge: (self._nodes[edge.hi].place, edge.hi))
+            for edge in found:
+                yield Row("edge", edge.lo, edge.hi, edge.ms, edge.id)
+        for pair in sorted(self._store.commands, key=lambda pair: (self._rank(pair[0]), self._rank(pair[1]))):
+            command = self._store.commands[pair]
+            yield Row(command.kind, *pair, command.time_ms, command.event_id)
+
+    def _finish(self, turn: Turn, first: str | None, created: str | None) -> Resolution:
+        store = self._store
+        if turn.renamed:
+            settle(store, turn, self._names, self._name)
+        one_id = None if first is None else self._nodes[first].group.one_id
+        found = moves(store, turn, created) if turn.before or created is not None else []
+        news = changes(store, turn, self._names) if turn.before or turn.edges or turn.hubs else []
+        return Resolution(one_id, found, news)
+
+    def _is_plain(self, idents: tuple[str, ...]) -> bool:
+        """Return whether an event's identifiers, all new, join whatever the order: one of each kind, and not many."""
+        kinds = {ident.partition(":")[0] for ident in idents}
+        return len(kinds) == len(idents) <= min(self.policy.max_size, 8)
+
+    def _new_person(self, idents: tuple[str, ...], ms: int, event_id: str) -> Resolution:
+        """Make the person of an event that shows only new identifiers, at most one of each kind."""
+        policy = self.policy
+        first = idents[0]
+        one_id = self._name(first)
+        self._names[one_id] = first
+        group = Group(list(idents), one_id, first, None, False, None)
+        edges = []
+        places = [policy.place[ident.partition(":")[0]] for ident in idents]
+        strong = policy.strong
+        for ident, place in zip(idents[1:], places[1:], strict=True):
+            edge = Edge(first, ident, ms, event_id, STRONG if strong[places[0]] and strong[place] else WEAK, JOINED)
+            edges.append(edge)
+            self._nodes[ident] = Node(ms, event_id, (edge,), group, place, False, False)
+            if group.last is None or group.last.rank <= edge.rank:
+                group.last = edge
+        self._nodes[first] = Node(ms, event_id, tuple(edges), group, places[0], True, False)
+        return Resolution(one_id, [Move(first, None, one_id)], [])
+
+    def _in_order(self) -> list[str]:
+        by_place: list[list[str]] = [[] for _ in self.policy.kinds]
+        for ident, node in self._nodes.items():
+            by_place[node.place].append(ident)
+        return [ident for idents in by_place for ident in sorted(idents)]
+
+    def _rank(self, ident: str) -> tuple[int, str]:
+        return self._nodes[ident].place, ident
+
+    def _seen(self, group: Group) -> list[str]:
+        found = [ident for ident in group.members if self._nodes[ident].first_ms is not None]
+        return sorted(found, key=self._rank)

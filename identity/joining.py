@@ -1,0 +1,336 @@
+"""How one new piece of evidence changes the groups: short ways where nothing else can change, else a recomputation.
+
+An edge that does not join changes no group. One that joins can only change decisions at later places. Nothing changes
+there if it comes last for both groups, or if one of them adds to each kind no more than a plain limit allows in all
+(see `_adds_little`). In every other case the groups are joined again from the edge's place on.
+"""
+
+from identity.changes import Turn
+from identity.evidence import Command
+from identity.recompute import Block, Rejoining, decide, standing
+from identity.state import (
+    ASIDE,
+    FEW,
+    INSIDE,
+    JOINED,
+    LIMIT,
+    LINK,
+    NEW,
+    START,
+    STRONG,
+    WEAK,
+    Edge,
+    Group,
+    Node,
+    Place,
+    Store,
+)
+
+
+class Joiner:
+    """Adds evidence to a store, keeping its groups as the rules have them for all evidence so far.
+
+    `recomputed` counts the edges that recomputations looked at, a measure of the work done.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.recomputed = 0
+
+    def see(self, ident: str, ms: int, event_id: str, turn: Turn) -> Node:
+        """Add a sighting of an identifier; return its node."""
+        node = self.store.nodes.get(ident)
+        if node is None:
+            node = self._name(ident)
+        elif node.first_ms is not None and (node.first_ms, node.first_id) <= (ms, event_id):
+            return node
+        if node.first_ms is None:
+            turn.fresh.add(ident)
+        node.first_ms, node.first_id = ms, event_id
+        group = node.group
+        group.oldest = ident if group.oldest is None else self._older(group.oldest, ident)
+        turn.renamed.append(group)
+        return node
+
+    def edge(self, a: str, b: str, ms: int, event_id: str, turn: Turn) -> None:
+        """Add an edge between two identifiers that are seen; nothing happens unless it is new or earlier."""
+        store = self.store
+        lo, hi = self._pair(a, b)
+        known = store.find(lo, hi)
+        if known is not None and (known.ms, known.id) <= (ms, event_id):
+            return
+        low, high = store.nodes[lo], store.nodes[hi]
+        strong = store.policy.strong
+        edge = Edge(lo, hi, ms, event_id, STRONG if strong[low.place] and strong[high.place] else WEAK, NEW)
+        if known is not None:
+            self._earlier(known, edge, turn)
+            return
+        if not high.hub and low.place < high.place:
+            borne = store.policy.hub[high.place]
+            if borne is not None and store.above(hi, low.place) >= borne:
+                self._make_hub(hi, high, turn)
+        if low.hub or high.hub:
+            edge.state = ASIDE
+            store.put(edge)
+            return
+        self._place(edge, turn)
+
+    def command(self, a: str, b: str, command: Command, turn: Turn) -> None:
+        """Add a steward's command on a pair; nothing happens unless it is the latest for it."""
+        store = self.store
+        for ident in (a, b):
+            if ident not in store.nodes:
+                self._name(ident)
+        pair = self._pair(a, b)
+        former = store.commands.get(pair)
+        if former is not None and former >= command:
+            return
+        store.commands[pair] = command
+        if former is not None and former.kind == command.kind == "unlink":
+            return
+        lo, hi = pair
+        groups = self._groups(lo, hi)
+        if former is None and command.kind == "link":
+            self._place(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW), turn)
+            return
+        if former is not None and former.kind == "link":
+            edge = store.links[lo].pop(hi)
+            del store.links[hi][lo]
+            turn.note(edge, edge.state)
+        if command.kind == "unlink":
+            store.unlinked.setdefault(lo, {})[hi] = None
+            store.unlinked.setdefault(hi, {})[lo] = None
+            if len(groups) == 2 and former is None and not any(group.odd for group in groups):
+                return  # they are apart already, and no refusal between them could have another reason now
+        else:
+            if former is not None and former.kind == "unlink":
+                self._forget_unlinked(lo, hi)
+            self._put(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW))
+        self._rejoin(groups, START, turn)
+
+    def _place(self, edge: Edge, turn: Turn) -> None:
+        """Decide a new edge and store it."""
+        store = self.store
+        one, other = store.nodes[edge.lo].group, store.nodes[edge.hi].group
+        place = store.place(edge)
+        if self._comes_last(one, place) and self._comes_last(other, place):
+            state = INSIDE
+            if one is not other:
+                few, most = (one, other) if len(one.members) <= len(other.members) else (other, one)
+                state = decide(
+                    store,
+                    edge.rank,
+                    (few.members, store.tally(few)),
+                    (most.members, store.tally(most)),
+                    lambda foe: store.nodes[foe].group is most,
+                )
+        elif one is not other and self._adds_little(one, other, place):
+            state = JOINED
+        else:
+            state = self._decide_at(edge, place)
+            if state == JOINED:
+                self._put(edge)
+                self._rejoin(self._groups(edge.lo, edge.hi), place, turn)
+                return
+        self._note_refusal(edge, NEW, state, turn)
+        edge.state = state
+        self._put(edge)
+        for group in (one, other):
+            if self._comes_last(group, place):
+                group.last = edge
+            group.odd |= state > LIMIT
+        if state == JOINED:
+            self._absorb(one, other, turn)
+
+    def _earlier(self, known: Edge, edge: Edge, turn: Turn) -> None:
+        """Put an edge where earlier evidence moves it to."""
+        store = self.store
+        edge.state = known.state
+        if known.state == ASIDE or (known.state == JOINED and self._is_light_leaf(known)):
+            store.replace(known, edge)
+            return
+        place = store.place(edge)
+        state = self._decide_at(edge, place)
+        if state == JOINED or (known.state == JOINED and state != INSIDE):
+            edge.state = NEW
+            turn.note(edge, known.state)
+            groups = self._groups(edge.lo, edge.hi)
+            store.replace(known, edge)
+            self._rejoin(groups, place, turn)
+            return
+        self._note_refusal(edge, known.state, state, turn)
+        edge.state = state
+        store.replace(known, edge)
+        for group in self._groups(edge.lo, edge.hi):
+            group.odd |= state > LIMIT
+
+    def _decide_at(self, edge: Edge, place: Place) -> int:
+        """Return what becomes of an edge at its place, by the groups as they stand there."""
+        one = standing(self.store, edge.lo, place)
+        if edge.hi in one[0]:
+            return INSIDE
+        other = standing(self.store, edge.hi, place)
+        members = other[0]
+        return decide(self.store, edge.rank, one, other, lambda foe: foe in members)
+
+    def _comes_last(self, group: Group, place: Place) -> bool:
+        return group.last is None or self.store.place(group.last) < place
+
+    def _adds_little(self, one: Group, other: Group, place: Place) -> bool:
+        """Return whether joining the two at any place changes no other decision.
+
+        So it is if one of them, the lighter, has no value of the first kind, and the two together have of each of its
+        kinds no more than the plain limit: then these kinds refuse nothing inside, no other kind's count or allowance
+        changes there, and what a limit refused to a group that leads out stays refused when that group grows. That
+        last step needs the heavier to bring no value of the first kind to edges that lead out of the lighter.
+        """
+        store = self.store
+        if one.odd or other.odd or len(one.members) + len(other.members) > store.policy.max_size:
+            return False
+        heavy, light = one, other
+        if 0 in store.tally(light) or (0 not in store.tally(heavy) and len(light.members) > len(heavy.members)):
+            heavy, light = light, heavy
+        counts, had = store.tally(light), store.tally(heavy)
+        if 0 in counts:
+            return False
+        for kind, count in counts.items():
+            if count + had.get(kind, 0) > store.policy.limit[kind]:
+                return False
+        if 0 in had and not self._comes_last(light, place) and self._leads_out(light):
+            return False
+        if store.unlinked:
+            for ident in light.members:
+                for foe in store.unlinked.get(ident, ()):
+                    if store.nodes[foe].group is heavy:
+                        return False
+        return True
+
+    def _leads_out(self, group: Group) -> bool:
+        """Return whether refused edges may lead out of a group; too many to look at count as such."""
+        if len(group.members) > FEW:
+            return True
+        nodes = self.store.nodes
+        for ident in group.members:
+            if type(nodes[ident].edges) is not tuple or any(True for _ in self.store.refused(ident)):
+                return True
+        return False
+
+    def _is_light_leaf(self, edge: Edge) -> bool:
+        """Return whether an edge is all that holds one identifier, whose kind is far from its limit, to its group."""
+        store = self.store
+        for ident in (edge.hi, edge.lo):
+            node = store.nodes[ident]
+            group = node.group
+            if (
+                node.place != 0
+                and type(node.edges) is tuple
+                and not group.odd
+                and sum(1 for _ in store.active(ident)) == 1
+                and store.tally(group)[node.place] <= store.policy.limit[node.place]
+            ):
+                return True
+        return False
+
+    def _make_hub(self, ident: str, node: Node, turn: Turn) -> None:
+        """Set all event edges of an identifier aside."""
+        store = self.store
+        turn.hubs.append(ident)
+        node.hub = True
+        active = [edge for edge in store.event_edges(ident) if edge.state != ASIDE]
+        joined = [store.place(edge) for edge in active if edge.state == JOINED]
+        for edge in active:
+            store.mark(edge, ASIDE)
+        kept = [edge for edge in store.event_edges(ident) if edge.lo == ident]
+        if len(kept) <= FEW:
+            node.edges = tuple(kept)
+        if joined:
+            self._rejoin([node.group], min(joined), turn)
+
+    def _rejoin(self, groups: list[Group], start: Place, turn: Turn) -> None:
+        """Join groups again from a place on and take over the result."""
+        store = self.store
+        rejoining = Rejoining(store, groups, start)
+        rejoining.run()
+        self.recomputed += len(rejoining.states)
+        for group in rejoining.groups:
+            for ident in group.members:
+                turn.before.setdefault(ident, group.one_id)
+            group.members = []
+        for edge, state in rejoining.states:
+            self._note_refusal(edge, edge.state, state, turn)
+            store.mark(edge, state)
+        for block in rejoining.blocks():
+            self._adopt(block, turn)
+        for edge, state in rejoining.states:
+            if state > LIMIT:
+                for group in self._groups(edge.lo, edge.hi):
+                    group.odd = True
+
+    def _adopt(self, block: Block, turn: Turn) -> None:
+        nodes = self.store.nodes
+        seen = [ident for ident in block.members if nodes[ident].first_ms is not None]
+        oldest = min(seen, key=self._age) if seen else None
+        group = Group(block.members, None, oldest, None if block.top is None else block.top[1], block.odd, None)
+        if len(block.members) > FEW:
+            group.counts = block.counts
+        for ident in block.members:
+            nodes[ident].group = group
+        turn.renamed.append(group)
+
+    def _absorb(self, one: Group, other: Group, turn: Turn) -> None:
+        store = self.store
+        big, small = (one, other) if len(one.members) >= len(other.members) else (other, one)
+        former = small.one_id
+        if big.counts is not None:
+            for place, count in store.tally(small).items():
+                big.counts[place] = big.counts.get(place, 0) + count
+        for ident in small.members:
+            turn.before.setdefault(ident, former)
+            store.nodes[ident].group = big
+        big.members += small.members
+        small.members = []
+        if small.oldest is not None:
+            big.oldest = small.oldest if big.oldest is None else self._older(big.oldest, small.oldest)
+        if small.last is not None and self._comes_last(big, store.place(small.last)):
+            big.last = small.last
+        big.odd |= small.odd
+        turn.renamed.append(big)
+
+    def _note_refusal(self, edge: Edge, former: int, state: int, turn: Turn) -> None:
+        if former >= LIMIT or state >= LIMIT:
+            turn.note(edge, former)
+
+    def _put(self, edge: Edge) -> None:
+        if edge.rank != LINK:
+            self.store.put(edge)
+            return
+        self.store.links.setdefault(edge.lo, {})[edge.hi] = edge
+        self.store.links.setdefault(edge.hi, {})[edge.lo] = edge
+
+    def _forget_unlinked(self, lo: str, hi: str) -> None:
+        unlinked = self.store.unlinked
+        for ident, other in ((lo, hi), (hi, lo)):
+            del unlinked[ident][other]
+            if not unlinked[ident]:
+                del unlinked[ident]
+
+    def _name(self, ident: str) -> Node:
+        place = self.store.policy.place[ident.partition(":")[0]]
+        node = Node(None, "", (), Group([ident], None, None, None, False, None), place, False, False)
+        self.store.nodes[ident] = node
+        return node
+
+    def _groups(self, a: str, b: str) -> list[Group]:
+        one, other = self.store.nodes[a].group, self.store.nodes[b].group
+        return [one] if one is other else [one, other]
+
+    def _pair(self, a: str, b: str) -> tuple[str, str]:
+        nodes = self.store.nodes
+        return (a, b) if (nodes[a].place, a) <= (nodes[b].place, b) else (b, a)
+
+    def _age(self, ident: str) -> tuple[int, str, int, str]:
+        node = self.store.nodes[ident]
+        return node.first_ms or 0, node.first_id, node.place, ident
+
+    def _older(self, a: str, b: str) -> str:
+        return a if self._age(a) <= self._age(b) else b

@@ -1,0 +1,29 @@
+"""The DuckDB file: the tables of a folder, with comments that say what they and their columns mean."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from lake.tables import Table
+
+
+def write_database(folder: Path, path: Path, tables: Iterable[Table]) -> None:
+    """Make a DuckDB file at `path` from the Parquet files `folder/NAME.parquet`, one table each."""
+    connection = duckdb.connect(str(path), config={"threads": 2})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET preserve_insertion_order = true")
+        for table in tables:
+            file = _literal(str(folder / f"{table.name}.parquet"))
+            connection.execute(f"CREATE TABLE {table.name} AS SELECT * FROM read_parquet({file})")  # noqa: S608
+            connection.execute(f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)}")
+            for column in table.columns:
+                connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_literal(column.comment)}')
+        connection.execute("CHECKPOINT")
+    finally:
+        connection.close()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

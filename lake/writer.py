@@ -1,0 +1,102 @@
+"""Writing tables: rows into Parquet batch by batch, and a folder that appears whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake.tables import Table
+from schemas.errors import ConfigError
+
+BATCH_ROWS = 50_000
+"""Rows per row group: large enough to compress well, small enough to hold as Python objects."""
+
+FINISHED = "summary.json"
+"""Written last; a folder without it was not written by Kith, or not to its end."""
+
+
+class TableWriter:
+    """Appends rows to one Parquet file (zstd). Rows are tuples in the order of the table's columns; times are ints
+    of epoch milliseconds.
+    """
+
+    def __init__(self, path: Path, table: Table) -> None:
+        self.rows = 0
+        self._schema = table.schema
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._buffer: list[tuple[Any, ...]] = []
+        self.add = self._buffer.append
+
+    def flush_if_full(self) -> None:
+        """Write the rows gathered once there are enough; call it now and then after `add`."""
+        if len(self._buffer) >= BATCH_ROWS:
+            self._flush()
+
+    def extend(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Append many rows."""
+        self._buffer.extend(rows)
+        self.flush_if_full()
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Append a batch that has the table's schema already."""
+        self._flush()
+        self._writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        buffer = self._buffer
+        if not buffer:
+            return
+        columns = zip(*buffer, strict=True)
+        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self.rows += len(buffer)
+        buffer.clear()
+
+
+def check_target(out: Path) -> None:
+    """Raise ConfigError unless `out` can be written: absent, empty, or an earlier result that may be replaced."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; --out names a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / FINISHED).is_file():
+        raise ConfigError(f"{out}: holds other files; name a new folder, or one that an earlier run wrote")
+    parent = out.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"{out}: {parent} cannot be written")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write in, which becomes `out` when the block ends well and vanishes when it does not.
+
+    An earlier result at `out` stays until the new one is complete.
+    """
+    check_target(out)
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if out.exists():
+            former = Path(tempfile.mkdtemp(prefix=f".{out.name}.former.", dir=out.parent))
+            out.rename(former / out.name)
+            staging.rename(out)
+            shutil.rmtree(former)
+        else:
+            staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

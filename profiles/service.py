@@ -1,0 +1,184 @@
+"""The tickets, conversations and scores of a person, each joined from what its parts know."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from profiles.part import Key, Part, TicketPart
+
+COMPLAINTS = frozenset({"complaint", "complaints", "投诉"})
+"""Categories of a ticket that make it a complaint, in lower case."""
+
+
+class Ticket(msgspec.Struct, gc=False):
+    """A ticket. `resolved` is (time, event id, part key) of the latest resolution; times are epoch ms."""
+
+    ticket_id: str
+    open: bool
+    opened_ms: int | None
+    replied_ms: int | None
+    resolved: tuple[int, str, str] | None
+    subject: str | None
+    category: str | None
+    priority: str | None
+    sku: str | None
+    order_id: str | None
+    score: int | None
+
+
+class Score(msgspec.Struct, gc=False, frozen=True):
+    """A low score: its event, the part it is in, and the conversation, ticket or survey it is about."""
+
+    time_ms: int
+    event_id: str
+    part: str
+    type: str
+    score: float
+    scale: float
+    object_id: str
+
+
+class Service(msgspec.Struct, gc=False):
+    """How a person was served. Times are means in ms, the satisfaction the mean of ratings 1 to 5; None if unknown."""
+
+    open_tickets: tuple[str, ...]
+    tickets: int
+    complaints: int
+    first_response_ms: int | None
+    resolution_ms: int | None
+    chat_response_ms: int | None
+    satisfaction: float | None
+
+
+def join_tickets(parts: Sequence[Part]) -> dict[str, Ticket]:
+    """Return the tickets by id in alphabetical order."""
+    held: dict[str, list[tuple[str, TicketPart]]] = {}
+    for part in parts:
+        if part.tickets is not None:
+            for ticket_id, ticket in part.tickets.items():
+                held.setdefault(ticket_id, []).append((part.key, ticket))
+    return {ticket_id: _join(ticket_id, held[ticket_id]) for ticket_id in sorted(held)}
+
+
+def _join(ticket_id: str, held: list[tuple[str, TicketPart]]) -> Ticket:
+    opened: Key | None = None
+    about = held[0][1]
+    going: Key | None = None
+    resolved: tuple[int, str, str] | None = None
+    rating: tuple[int, str, int] | None = None
+    first_opened = replied = -1
+    for part_key, ticket in held:
+        if ticket.opened is not None and (opened is None or ticket.opened > opened):
+            opened = ticket.opened
+            about = ticket
+        for key in (ticket.opened, ticket.reopened):
+            if key is not None and (going is None or key > going):
+                going = key
+        if ticket.resolved is not None and (resolved is None or ticket.resolved > resolved[:2]):
+            resolved = (*ticket.resolved, part_key)
+        if ticket.rating is not None and (rating is None or ticket.rating[:2] > rating[:2]):
+            rating = ticket.rating
+        if ticket.first_opened_ms >= 0 and (first_opened < 0 or ticket.first_opened_ms < first_opened):
+            first_opened = ticket.first_opened_ms
+        if ticket.replied_ms >= 0 and (replied < 0 or ticket.replied_ms < replied):
+            replied = ticket.replied_ms
+    return Ticket(
+        ticket_id,
+        going is not None and (resolved is None or going > resolved[:2]),
+        None if first_opened < 0 else first_opened,
+        None if replied < 0 else replied,
+        resolved,
+        about.subject,
+        about.category,
+        about.priority,
+        about.sku,
+        about.order_id,
+        None if rating is None else rating[2],
+    )
+
+
+def join_scores(parts: Sequence[Part], cut_ms: int) -> list[Score]:
+    """Return the low scores from a time on, by (time, id)."""
+    scores = [
+        Score(at, event_id, part.key, kind, score, scale, about)
+        for part in parts
+        for at, event_id, kind, score, scale, about in part.scores or ()
+        if at >= cut_ms
+    ]
+    scores.sort(key=lambda score: (score.time_ms, score.event_id))
+    return scores
+
+
+def _mean(values: list[int]) -> int | None:
+    """Return the mean, rounded half to even."""
+    return rounded_ratio(sum(values), len(values)) if values else None
+
+
+def rounded_ratio(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded half to even, exactly; the denominator is positive."""
+    whole, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1):
+        return whole + 1
+    return whole
+
+
+def serve(parts: Sequence[Part], tickets: dict[str, Ticket]) -> Service:
+    """Measure the service of a person.
+
+    The first response of a ticket is its first reply after its first opening; its resolution is the latest one after
+    its first opening, while it is not open; the response of a chat is the first message of an agent after the
+    customer's first. Satisfaction is the mean of the latest rating of each ticket and conversation, to 2 places.
+    """
+    responses = []
+    resolutions = []
+    ratings = []
+    complaints = 0
+    open_tickets = []
+    for ticket in tickets.values():
+        if ticket.open:
+            open_tickets.append(ticket.ticket_id)
+        if ticket.category is not None and ticket.category.lower() in COMPLAINTS:
+            complaints += 1
+        if ticket.score is not None:
+            ratings.append(ticket.score)
+        if ticket.opened_ms is None:
+            continue
+        if ticket.replied_ms is not None and ticket.replied_ms >= ticket.opened_ms:
+            responses.append(ticket.replied_ms - ticket.opened_ms)
+        if ticket.resolved is not None and not ticket.open and ticket.resolved[0] >= ticket.opened_ms:
+            resolutions.append(ticket.resolved[0] - ticket.opened_ms)
+    talks = _join_talks(parts)
+    chats = []
+    for customer_ms, agent_ms, rating in talks.values():
+        if 0 <= customer_ms <= agent_ms:
+            chats.append(agent_ms - customer_ms)
+        if rating is not None:
+            ratings.append(rating[2])
+    return Service(
+        tuple(open_tickets),
+        len(tickets),
+        complaints,
+        _mean(responses),
+        _mean(resolutions),
+        _mean(chats),
+        rounded_ratio(100 * sum(ratings), len(ratings)) / 100 if ratings else None,
+    )
+
+
+Talk = tuple[int, int, tuple[int, str, int] | None]
+
+
+def _join_talks(parts: Sequence[Part]) -> dict[str, Talk]:
+    """Return the conversations by id: first message of the customer, of an agent (ms or -1), latest rating."""
+    talks: dict[str, Talk] = {}
+    for part in parts:
+        for talk_id, talk in (part.talks or {}).items():
+            customer, agent, rating = talks.get(talk_id, (-1, -1, None))
+            if talk.customer_ms >= 0 and (customer < 0 or talk.customer_ms < customer):
+                customer = talk.customer_ms
+            if talk.agent_ms >= 0 and (agent < 0 or talk.agent_ms < agent):
+                agent = talk.agent_ms
+            if talk.rating is not None and (rating is None or talk.rating[:2] > rating[:2]):
+                rating = talk.rating
+            talks[talk_id] = (customer, agent, rating)
+    return talks

@@ -1,0 +1,193 @@
+"""The profile stage: folds events into parts, carries out moves of parts, fires what is due.
+
+The rules of the chain of custody, which keep every part with exactly one person and every event in its part once:
+
+- Only a `PartChange` creates, moves or drops a part; an event for a part that is not here bounces to the resolver.
+- A change is read in two steps: at once all parts that leave stop being members and all that come become members;
+  then the moves wait in each person's queue behind what came before.
+- A person works its queue in order. Parts that leave go first (waiting for one's own before giving away another's
+  could lock two people in a ring), then the person waits, frozen as a whole, until all that come are in.
+- Before an event or a change counts, what was due before its time fires, with the people as they were until then.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from profiles.fold import Folder
+from profiles.part import Part, new_part
+from schemas.errors import StateError
+from schemas.event import Event
+from schemas.firing import Firing
+from schemas.settings import Settings
+from stream.messages import PartChange, PartTransfer, Request, Routed
+from stream.people import People
+from stream.person import MoveItem, Person
+from triggers.engine import Engine
+
+
+class ProfileStage:
+    """The people of one partition.
+
+    `owns(one_id)` tells which people live here. What the stage has to say goes to `send` (transfers of parts and
+    bounced events) and to `publish` (firings).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        people: People,
+        send: Callable[[PartTransfer | Request], None],
+        publish: Callable[[Firing], None],
+        owns: Callable[[str], bool] = lambda one_id: True,
+    ) -> None:
+        self.people = people
+        self.duplicates = 0
+        self._settings = settings
+        self._engine = engine
+        self._fold = Folder(settings).fold
+        self._send = send
+        self._publish = publish
+        self._owns = owns
+        self._inbox: dict[tuple[int, str], Part] = {}
+        self._wake_after = engine.wake_after
+
+    def event(self, message: Routed) -> None:
+        """Fold the event into its part, now or when the person is no longer frozen; or bounce it."""
+        event = message.event
+        person = self.people.get(message.one_id)
+        if person is None or event.idents[0] not in person.members:
+            self._send(Request(event))
+        elif person.queue is None:
+            self._count(person, event)
+        else:
+            person.queue.append(event)
+            self._work(person)
+
+    def change(self, message: PartChange) -> None:
+        """Take part in a decision of the resolver: drop and add members at once, then queue the moves."""
+        items: dict[str, MoveItem] = {}
+
+        def item(one_id: str) -> MoveItem:
+            if one_id not in items:
+                items[one_id] = MoveItem(message.step, message.at_ms, [], [])
+            return items[one_id]
+
+        for move in message.moves:
+            if move.from_one_id is not None and self._owns(move.from_one_id):
+                giver = self.people.create(move.from_one_id)
+                giver.moving_members().discard(move.part)
+                item(giver.one_id).outs.append((move.part, move.to_one_id))
+        for move in message.moves:
+            if self._owns(move.to_one_id):
+                taker = self.people.create(move.to_one_id)
+                taker.moving_members().add(move.part)
+                item(taker.one_id).ins.append((move.part, move.from_one_id))
+        for one_id, moves in items.items():
+            person = self.people.create(one_id)
+            if person.queue is None:
+                person.queue = deque()
+            person.queue.append(moves)
+            self._work(person)
+
+    def transfer(self, message: PartTransfer) -> None:
+        """Take in a part; it may come before or after its change is reached."""
+        key = (message.step, message.part.key)
+        if key in self._inbox:
+            raise StateError(f"part {message.part.key} came twice with step {message.step}: restore from the changelog")
+        self._inbox[key] = message.part
+        person = self.people.get(message.one_id)
+        if person is not None:
+            self._work(person)
+
+    def advance(self, to_ms: int) -> None:
+        """Move everybody's clock on to `to_ms`, firing what is due by then, that instant included."""
+        for person in self.people.each():
+            if person.wake_ms is not None and person.wake_ms <= to_ms and person.wait is None:
+                self._fire_before(person, to_ms + 1)
+                self.people.put(person)
+
+    def frozen(self) -> list[str]:
+        """Return the OneIDs of people who wait for parts, sorted."""
+        return [person.one_id for person in self.people.each() if person.wait is not None]
+
+    def _work(self, person: Person) -> None:
+        """Work the queue of a person as far as it goes."""
+        queue = person.queue
+        while True:
+            if person.wait is not None:
+                step, missing = person.wait
+                for key in sorted(missing):
+                    part = self._inbox.pop((step, key), None)
+                    if part is not None:
+                        person.parts[key] = part
+                        missing.discard(key)
+                if missing:
+                    return
+                person.wait = None
+                self._parts_changed(person)
+            if not queue:
+                break
+            step_or_event = queue.popleft()
+            if isinstance(step_or_event, Event):
+                self._count(person, step_or_event)
+            else:
+                self._move(person, step_or_event)
+        if person.parts:
+            person.settle()
+        else:
+            self.people.remove(person.one_id)
+
+    def _move(self, person: Person, item: MoveItem) -> None:
+        """Give the parts that leave, then take those that come."""
+        self._fire_before(person, item.at_ms)
+        person.clock_ms = max(person.clock_ms, item.at_ms)
+        for key, to_one_id in item.outs:
+            self._send(PartTransfer(item.step, to_one_id, person.parts.pop(key)))
+        missing = set()
+        for key, from_one_id in item.ins:
+            if from_one_id is None:
+                person.parts[key] = new_part(key)
+            else:
+                missing.add(key)
+        if missing:
+            person.wait = (item.step, missing)
+        self._parts_changed(person)
+
+    def _parts_changed(self, person: Person) -> None:
+        person.parts_changed()
+        self._set_wake(person)
+
+    def _count(self, person: Person, event: Event) -> None:
+        """Fold the event into its part; wake no later than what it made due."""
+        time_ms = event.time_ms
+        if person.wake_ms is not None and person.wake_ms < time_ms:
+            self._fire_before(person, time_ms)
+        if not self._fold(person.parts[event.idents[0]], event):
+            self.duplicates += 1
+            return
+        if time_ms > person.clock_ms:
+            person.clock_ms = time_ms
+        facts = person.facts(self._settings)
+        facts.folded(event)
+        person.wake_ms = self._wake_after(facts, event.type, time_ms, person.wake_ms)
+
+    def _set_wake(self, person: Person) -> None:
+        person.wake_ms = self._engine.next_wake(person.facts(self._settings))
+
+    def _fire_before(self, person: Person, before_ms: int) -> None:
+        """Fire what is due before the instant, each at its time.
+
+        What became known only after its due time counts from the person's clock: it fires there, once every event
+        of that instant is in.
+        """
+        while person.wake_ms is not None and person.wake_ms < before_ms:
+            now_ms = max(person.wake_ms, person.clock_ms)
+            if now_ms >= before_ms:
+                return
+            for firing in self._engine.fire_at(person.facts(self._settings), now_ms, person.one_id, person.one_id):
+                self._publish(firing)
+            person.clock_ms = now_ms
+            self._set_wake(person)
+            if person.wake_ms is not None and person.wake_ms <= now_ms:
+                raise StateError(f"a timer of {person.one_id} stands still at {now_ms}: report the rule and the event")

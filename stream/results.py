@@ -1,0 +1,111 @@
+"""What a run leaves behind about people: the tables of identifiers and of profiles."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from identity.graph import Graph
+from lake.profile_table import PROFILES
+from lake.tables import IDENTITIES
+from lake.writer import TableWriter
+from profiles.derive import deriver
+from profiles.facts import Facts
+from profiles.part import Part
+from profiles.population import Population, Thresholds
+from schemas.settings import Settings
+from stream.person import Person
+from stream.profile import ProfileStage
+
+Progress = Callable[[str, int, int], None]
+Sighting = list[int]  # events, first and last time in ms
+
+EVERY = 1_000
+"""People between two reports of progress."""
+
+
+def write_people(
+    folder: Path,
+    graph: Graph,
+    stages: Sequence[ProfileStage],
+    settings: Settings,
+    now_ms: int,
+    progress: Progress,
+) -> dict[str, int]:
+    """Write `identities.parquet` and `profiles.parquet` as of `now_ms`; return counts for the summary."""
+    elsewhere, thresholds = _survey(graph, stages, settings)
+    derive = deriver(settings).row
+    identities = TableWriter(folder / "identities.parquet", IDENTITIES)
+    profiles = TableWriter(folder / "profiles.parquet", PROFILES)
+    holders = {}
+    for stage in stages:
+        holders.update(dict.fromkeys(stage.people.one_ids(), stage.people))
+    totals = {"people": 0, "people_with_events": 0, "identifiers": 0, "orders": 0, "refunds_left_out": 0}
+    for one_id, idents in graph.people():
+        people = holders.get(one_id)
+        person = None if people is None else people.peek(one_id)
+        facts = Facts((), settings) if person is None else person.facts(settings)
+        row = derive(facts, now_ms, thresholds)
+        profiles.add((one_id, *row))
+        profiles.flush_if_full()
+        for ident in idents:
+            events, first_ms, last_ms = _sightings(ident, facts.parts, elsewhere)
+            kind, _, value = ident.partition(":")
+            identities.add((one_id, kind, value, first_ms, last_ms, events))
+        identities.flush_if_full()
+        totals["people"] += 1
+        totals["people_with_events"] += bool(facts.events)
+        totals["identifiers"] += len(idents)
+        totals["orders"] += len(facts.orders().list)
+        totals["refunds_left_out"] += facts.orders().foreign_refunds
+        if totals["people"] % EVERY == 0:
+            progress("people", totals["people"], 0)
+    identities.close()
+    profiles.close()
+    progress("people", totals["people"], totals["people"])
+    return totals
+
+
+def _survey(
+    graph: Graph, stages: Sequence[ProfileStage], settings: Settings
+) -> tuple[dict[str, Sighting], Thresholds | None]:
+    """Return what must be known of all people before the first row.
+
+    These are the sightings of identifiers in other people's parts (of hubs and refused pairs), and the thresholds
+    over all buyers if the settings need them.
+    """
+    elsewhere: dict[str, Sighting] = {}
+    population = Population(settings)
+    for person in _everybody(stages):
+        for part in person.parts.values():
+            for ident, seen in part.sightings.items():
+                if graph.one_id(ident) != person.one_id:
+                    _add(elsewhere.setdefault(ident, []), seen)
+        if population.needed:
+            population.add(person.facts(settings).orders())
+    return elsewhere, population.thresholds()
+
+
+def _everybody(stages: Sequence[ProfileStage]) -> Iterator[Person]:
+    for stage in stages:
+        yield from stage.people.each()
+
+
+def _sightings(ident: str, parts: Sequence[Part], elsewhere: dict[str, Sighting]) -> Sighting:
+    """Return the events that carried the identifier, in whosever parts they are."""
+    total: Sighting = []
+    for part in parts:
+        if part.key == ident:
+            _add(total, [part.events, part.first_ms, part.last_ms])
+        elif ident in part.sightings:
+            _add(total, part.sightings[ident])
+    if ident in elsewhere:
+        _add(total, elsewhere[ident])
+    return total
+
+
+def _add(total: Sighting, seen: Sighting) -> None:
+    if total:
+        total[0] += seen[0]
+        total[1] = min(total[1], seen[1])
+        total[2] = max(total[2], seen[2])
+    else:
+        total.extend(seen)
