@@ -15,6 +15,9 @@ from schemas.errors import ConfigError, KithError
 
 COMMANDS = {
     "check": "cli.check:check",
+    "demo": "cli.demo:demo",
+    "identity": "cli.identity:identity",
+    "profile": "cli.profile:profile",
     "replay": "cli.replay:command",
     "rules": "cli.rules:rules",
     "schema": "cli.schema:schema",

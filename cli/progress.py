@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PHASES = {
+    "invent": "inventing (events)",
     "read": "reading (bytes)",
     "run": "replaying (events)",
     "people": "profiles (people)",

@@ -1,22 +1,21 @@
 """`kith replay`: files of events in, people, profiles and triggers out."""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
+from cli.config import config_option, configured
 from cli.progress import ReplayProgress
 from ingest.mapping import load as load_mappings
 from schemas.errors import ConfigError
-from schemas.load import load_settings
 from schemas.times import parse_rfc3339
 from stream.replay import replay
 
 
 @click.command("replay")
 @click.argument("events", nargs=-1, required=True, metavar="EVENTS...")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file (YAML); see docs/settings.md.")
+@config_option
 @click.option(
     "--map",
     "mapping",
@@ -44,7 +43,7 @@ def command(
     EVENTS are files of JSON Lines (plain, gzip or zstd), Parquet, or CSV with --map; - is standard input. Their order,
     repeats and division into files do not matter.
     """
-    settings = load_settings(config, os.environ)
+    settings = configured(config)
     until_ms = None if until is None else parse_until(until)
     mappings = None if mapping is None else load_mappings(str(mapping))
     with ReplayProgress(quiet=quiet) as progress:

@@ -63,16 +63,14 @@ class Graph:
             if seen is None or ms < seen or (ms == seen and event.id < node.first_id):
                 return None
             return node.group.one_id
-        for other in idents:
-            if other is first:
-                continue
-            edges = node.edges
+        edges = node.edges
+        few = edges if isinstance(edges, tuple) else ()
+        for other in idents[1:]:
             edge: Edge | None = None
-            if type(edges) is tuple:
-                for candidate in edges:
-                    if candidate.hi == other or candidate.lo == other:
-                        edge = candidate
-                        break
+            for candidate in few:
+                if candidate.hi == other or candidate.lo == other:
+                    edge = candidate
+                    break
             if edge is None:
                 edge = self._store.find(first, other) or self._store.find(other, first)
                 if edge is None:
@@ -185,8 +183,9 @@ class Graph:
         if turn.renamed:
             settle(store, turn, self._names, self._name)
         one_id = None if first is None else self._nodes[first].group.one_id
-        found = moves(store, turn, created) if turn.before or created is not None else []
-        news = changes(store, turn, self._names) if turn.before or turn.edges or turn.hubs else []
+        regrouped = any(turn.before.values())
+        found = moves(store, turn, created) if regrouped or created is not None else []
+        news = changes(store, turn, self._names) if regrouped or turn.edges or turn.hubs else []
         return Resolution(one_id, found, news)
 
     def _is_plain(self, idents: tuple[str, ...]) -> bool:

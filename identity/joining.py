@@ -2,12 +2,13 @@
 
 An edge that does not join changes no group. One that joins can only change decisions at later places. Nothing changes
 there if it comes last for both groups, or if one of them adds to each kind no more than a plain limit allows in all
-(see `_adds_little`). In every other case the groups are joined again from the edge's place on.
+(see `identity.shortcuts`). In every other case the groups are joined again from the edge's place on.
 """
 
 from identity.changes import Turn
 from identity.evidence import Command
 from identity.recompute import Block, Rejoining, decide, standing
+from identity.shortcuts import adds_little, comes_last, is_light_leaf
 from identity.state import (
     ASIDE,
     FEW,
@@ -113,7 +114,7 @@ class Joiner:
         store = self.store
         one, other = store.nodes[edge.lo].group, store.nodes[edge.hi].group
         place = store.place(edge)
-        if self._comes_last(one, place) and self._comes_last(other, place):
+        if comes_last(store, one, place) and comes_last(store, other, place):
             state = INSIDE
             if one is not other:
                 few, most = (one, other) if len(one.members) <= len(other.members) else (other, one)
@@ -124,7 +125,7 @@ class Joiner:
                     (most.members, store.tally(most)),
                     lambda foe: store.nodes[foe].group is most,
                 )
-        elif one is not other and self._adds_little(one, other, place):
+        elif one is not other and adds_little(store, one, other, place):
             state = JOINED
         else:
             state = self._decide_at(edge, place)
@@ -136,7 +137,7 @@ class Joiner:
         edge.state = state
         self._put(edge)
         for group in (one, other):
-            if self._comes_last(group, place):
+            if comes_last(store, group, place):
                 group.last = edge
             group.odd |= state > LIMIT
         if state == JOINED:
@@ -146,7 +147,7 @@ class Joiner:
         """Put an edge where earlier evidence moves it to."""
         store = self.store
         edge.state = known.state
-        if known.state == ASIDE or (known.state == JOINED and self._is_light_leaf(known)):
+        if known.state == ASIDE or (known.state == JOINED and is_light_leaf(store, known)):
             store.replace(known, edge)
             return
         place = store.place(edge)
@@ -172,64 +173,6 @@ class Joiner:
         other = standing(self.store, edge.hi, place)
         members = other[0]
         return decide(self.store, edge.rank, one, other, lambda foe: foe in members)
-
-    def _comes_last(self, group: Group, place: Place) -> bool:
-        return group.last is None or self.store.place(group.last) < place
-
-    def _adds_little(self, one: Group, other: Group, place: Place) -> bool:
-        """Return whether joining the two at any place changes no other decision.
-
-        So it is if one of them, the lighter, has no value of the first kind, and the two together have of each of its
-        kinds no more than the plain limit: then these kinds refuse nothing inside, no other kind's count or allowance
-        changes there, and what a limit refused to a group that leads out stays refused when that group grows. That
-        last step needs the heavier to bring no value of the first kind to edges that lead out of the lighter.
-        """
-        store = self.store
-        if one.odd or other.odd or len(one.members) + len(other.members) > store.policy.max_size:
-            return False
-        heavy, light = one, other
-        if 0 in store.tally(light) or (0 not in store.tally(heavy) and len(light.members) > len(heavy.members)):
-            heavy, light = light, heavy
-        counts, had = store.tally(light), store.tally(heavy)
-        if 0 in counts:
-            return False
-        for kind, count in counts.items():
-            if count + had.get(kind, 0) > store.policy.limit[kind]:
-                return False
-        if 0 in had and not self._comes_last(light, place) and self._leads_out(light):
-            return False
-        if store.unlinked:
-            for ident in light.members:
-                for foe in store.unlinked.get(ident, ()):
-                    if store.nodes[foe].group is heavy:
-                        return False
-        return True
-
-    def _leads_out(self, group: Group) -> bool:
-        """Return whether refused edges may lead out of a group; too many to look at count as such."""
-        if len(group.members) > FEW:
-            return True
-        nodes = self.store.nodes
-        for ident in group.members:
-            if type(nodes[ident].edges) is not tuple or any(True for _ in self.store.refused(ident)):
-                return True
-        return False
-
-    def _is_light_leaf(self, edge: Edge) -> bool:
-        """Return whether an edge is all that holds one identifier, whose kind is far from its limit, to its group."""
-        store = self.store
-        for ident in (edge.hi, edge.lo):
-            node = store.nodes[ident]
-            group = node.group
-            if (
-                node.place != 0
-                and type(node.edges) is tuple
-                and not group.odd
-                and sum(1 for _ in store.active(ident)) == 1
-                and store.tally(group)[node.place] <= store.policy.limit[node.place]
-            ):
-                return True
-        return False
 
     def _make_hub(self, ident: str, node: Node, turn: Turn) -> None:
         """Set all event edges of an identifier aside."""
@@ -291,7 +234,7 @@ class Joiner:
         small.members = []
         if small.oldest is not None:
             big.oldest = small.oldest if big.oldest is None else self._older(big.oldest, small.oldest)
-        if small.last is not None and self._comes_last(big, store.place(small.last)):
+        if small.last is not None and comes_last(store, big, store.place(small.last)):
             big.last = small.last
         big.odd |= small.odd
         turn.renamed.append(big)

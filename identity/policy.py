@@ -7,8 +7,6 @@ from functools import cached_property
 from schemas.errors import ConfigError
 from schemas.settings import KindSettings, Settings
 
-KIND = re.compile(r"[a-z][a-z0-9_]*")
-
 _NOBODY = frozenset(
     [
         *"null nil none undefined unknown anonymous guest user test n/a na nan true false -".split(),  # noqa: SIM905
@@ -49,16 +47,10 @@ class Policy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Policy":
-        """Build the policy of `settings`. Raises ConfigError naming the setting that is wrong."""
-        kinds = settings.identity.kinds
-        if not kinds:
-            raise ConfigError("identity.kinds: at least one kind is needed")
-        for kind in kinds:
-            if KIND.fullmatch(kind) is None:
-                raise ConfigError(f"identity.kinds.{kind}: a kind is a lower-case letter, then letters, digits and _")
+        """Build the policy of `settings`; the kinds stand there in order of priority."""
         block = settings.identity.block
         return cls.of(
-            kinds,
+            settings.identity.kinds,
             max_size=settings.identity.max_size,
             region=settings.default_region,
             values=block.values,
@@ -75,7 +67,10 @@ class Policy:
         values: tuple[str, ...] = (),
         patterns: tuple[str, ...] = (),
     ) -> "Policy":
-        """Build a policy from its kinds in order; `values` and `patterns` are blocked over those built in."""
+        """Build a policy from its kinds in order; `values` and `patterns` are blocked over those built in.
+
+        Raises ConfigError for a pattern that is no regular expression.
+        """
         compiled = []
         for number, pattern in enumerate(patterns):
             try:

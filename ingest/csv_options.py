@@ -44,10 +44,10 @@ def read_csv_options(spec: Any, path: Path, problems: Problems) -> CsvOptions:
             options[name] = None if value in (None, "none", False) else value
             good, what = options[name] is None or _one(value), "must be one character or none"
         elif name in ("header", "empty"):
-            good = isinstance(value, list) and all(isinstance(one, str | int) for one in value)
-            what = "must be a list of texts"
+            good = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            what = "must be a list of texts; NULL and numbers go into quotes"
             if good:
-                options[name] = (tuple if name == "header" else frozenset)(str(one) for one in value)
+                options[name] = (tuple if name == "header" else frozenset)(value)
         elif name == "encoding":
             options[name], good, what = value, _is_encoding(value), "must be an encoding such as gbk"
         elif name == "skip":

@@ -26,7 +26,7 @@ END_MS = 1_782_835_200_000
 
 # People are generated in blocks, so that memory does not grow with their number; households and shops stay within
 # one. Lines are in order of arrival within a block.
-_BLOCK = 20_000
+_BLOCK = 5_000
 
 
 class Counts(msgspec.Struct):

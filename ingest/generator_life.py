@@ -7,7 +7,7 @@ from itertools import accumulate
 from ingest import generator_catalogue as words
 from ingest.generator_orders import World, basket, buy, money
 from ingest.generator_people import Person, spell_email, spell_phone
-from ingest.generator_relations import chat, check_ins, register, speak
+from ingest.generator_relations import chat, check_ins, register, say, speak
 from ingest.generator_tape import DAY_MS, HOUR_MS, SHANGHAI_MS, Fields
 
 _HOURS = list(accumulate((3, 1, 1, 1, 1, 2, 4, 8, 12, 14, 15, 16, 21, 18, 14, 14, 15, 16, 18, 24, 30, 32, 24, 10)))
@@ -185,6 +185,8 @@ def _fill_cart(world: World, person: Person, at_ms: int, channel: str, ids: Fiel
         ids = {**ids, "phone": spell_phone(rng, phone)}
         if rng.random() < 0.3:
             ids["email"] = spell_email(rng, person.email)
+        if rng.random() < 0.25:
+            say(world, at_ms, ids, "sms", True, source)
     at_ms += rng.randint(4_000, 90_000)
     buy(world, person, at_ms, ids, channel, source, lines, cart_id)
     return at_ms

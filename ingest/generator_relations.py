@@ -70,12 +70,13 @@ def _consent_at_start(world: World, person: Person, at_ms: int, ids: Fields, sou
         return
     # ticked on the form a moment before it is sent
     for channel, granted in words_given:
-        _say(world, at_ms - 1000, ids, channel, granted, source)
+        say(world, at_ms - 1000, ids, channel, granted, source)
 
 
-def _say(
+def say(
     world: World, at_ms: int, ids: Fields, channel: str | None, granted: bool, source: str, purpose: str = "marketing"
 ) -> None:
+    """Write one word on consent; `channel` None means all channels."""
     word: Fields = {"purpose": purpose, "granted": granted, "notice_version": "2025-06"}
     if channel is not None:
         word["channel"] = channel
@@ -85,30 +86,33 @@ def _say(
 def speak(world: World, person: Person) -> None:
     """Write what comes after the last visit is known: consent withdrawn and given again, and the newsletters."""
     rng = world.rng
+    stops_ms = min(world.tape.end_ms, person.last_seen_ms + 90 * DAY_MS)
     if person.last_seen_ms and (person.known_to_us or person.orders) and rng.random() < 0.12:
-        span = max(DAY_MS, world.tape.end_ms - person.last_seen_ms)
-        at_ms = person.last_seen_ms + int(rng.random() * span)
         roll = rng.random()
+        from_ms, to_ms = person.last_seen_ms, world.tape.end_ms
+        if roll >= 0.82 or rng.random() < 0.5:  # while still a customer
+            from_ms, to_ms = world.start_ms + int(person.join * DAY_MS) + 10 * DAY_MS, from_ms
+        at_ms = from_ms + int(rng.random() * max(DAY_MS, to_ms - from_ms))
         ids = contact(world, person)
         if roll < 0.45:
-            _say(world, at_ms, ids, None, False, "crm")
+            say(world, at_ms, ids, None, False, "crm")
+            stops_ms = at_ms
             if rng.random() < 0.2:
-                _say(world, at_ms + 20 * DAY_MS, ids, None, True, "crm")
+                say(world, at_ms + 20 * DAY_MS, ids, None, True, "crm")
         elif roll < 0.82:
-            _say(world, at_ms, ids, rng.choice(_CHANNELS), False, "crm")
+            channel = rng.choice(_CHANNELS)
+            say(world, at_ms, ids, channel, False, "crm")
+            person.consents = tuple(each for each in person.consents if each != channel)
         else:
-            _say(world, at_ms, ids, None, False, "crm", "service")
-    elif not person.registers and person.orders and rng.random() < 0.4:  # ticked at a guest's checkout
-        _say(world, person.last_seen_ms + 1000, contact(world, person), "sms", True, "crm")
+            say(world, at_ms, ids, None, False, "crm", "service")
     if person.consents and person.known_to_us:
-        _newsletters(world, person)
+        _newsletters(world, person, stops_ms)
 
 
-def _newsletters(world: World, person: Person) -> None:
+def _newsletters(world: World, person: Person, stops_ms: int) -> None:
     rng, add = world.rng, world.tape.add
     joined_ms = world.start_ms + int(person.join * DAY_MS)
     first = (joined_ms + SHANGHAI_MS) // DAY_MS * DAY_MS + 2 * HOUR_MS  # 10:00 in Shanghai
-    stops_ms = min(world.tape.end_ms, person.last_seen_ms + 90 * DAY_MS)
     for at_ms in range(first + rng.randint(10, 40) * DAY_MS, stops_ms, 30 * DAY_MS):
         sent_ms = at_ms + rng.randint(0, HOUR_MS)
         channel = rng.choice(person.consents)

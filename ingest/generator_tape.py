@@ -113,7 +113,7 @@ class Tape:
         elif 0.038 <= roll < 0.039:
             self.broken += 1
             broken = {**event, "id": f"{event['id']}-x"}
-            self.lines.append((arrival + 1, number, rng.choice(_BREAKS)(rng, broken)))
+            self.lines.append((arrival + 1, number, rng.choice(BREAKS)(rng, broken)))
 
         elif 0.039 <= roll < 0.0392 and at_ms + HOUR_MS < self.end_ms:
             # a source that used an id twice: the earlier one counts
@@ -144,8 +144,7 @@ def _without(event: Fields, name: str) -> Fields:
     return {key: value for key, value in event.items() if key != name}
 
 
-# Each turns a good event into the bytes of a bad line.
-_BREAKS: tuple[Callable[[Random, Fields], bytes], ...] = (
+BREAKS: tuple[Callable[[Random, Fields], bytes], ...] = (
     lambda rng, event: _encoded(event)[: rng.randint(5, 60)],
     lambda rng, event: _encoded(event, data={"text": "@"}).replace(b"@", "你好，在吗".encode("gbk")),
     lambda rng, event: _encoded(event, data={"amount": 0}).replace(b":0}", b":NaN}"),
@@ -171,3 +170,4 @@ _BREAKS: tuple[Callable[[Random, Fields], bytes], ...] = (
     ),
     lambda rng, event: _encoded(event, data=[{"order_id": "中文"}]),
 )
+"""Each turns a good event, whose id is not used again, into the bytes of a bad line."""

@@ -16,7 +16,9 @@ from ingest.spill import BUFFER_BYTES, Spill
 from schemas.content import content_key
 from schemas.event import Event, Rejected
 
-Stored = tuple[int, str, bytes, int, int, bytes]  # time_ms, id, event, source, number, the line's own bytes or none
+# time_ms, id, event, source, number, the line's own bytes or none, identifiers
+Stored = tuple[int, str, bytes, int, int, bytes, str]
+_BETWEEN = "\0"  # no identifier holds it
 
 PAIRS = 1 << 18  # of (hash, time) that are kept in memory before DuckDB gets them
 
@@ -52,9 +54,11 @@ class EventSorter:
         """Add an accepted event: its JSON, where it stood, and the line's own bytes where they are not that JSON."""
         self.added += 1
         self._seen.add(hash(event.id), event.time_ms)
+        own = b"" if raw is raw_event else raw
+        idents = _BETWEEN.join(event.idents)
         self._rows.add(
-            (event.time_ms, event.id, raw_event, source, number, b"" if raw is raw_event else raw),
-            len(raw_event) + len(event.id) + len(raw),
+            (event.time_ms, event.id, raw_event, source, number, own, idents),
+            len(raw_event) + len(own) + len(event.id) + len(idents),
         )
 
     def sorted(self, until_ms: int | None = None, refuse: Callable[[Refused], None] | None = None) -> Iterator[Event]:
@@ -62,6 +66,7 @@ class EventSorter:
 
         Must be run to its end for the conflicts and counts to be complete; may be run once.
         """
+        again = self._admission.again
         several = self._seen.several()
         known: dict[str, _Content] = {}
         last_id: str | None = None
@@ -89,7 +94,7 @@ class EventSorter:
             if until_ms is not None and time_ms > until_ms:
                 self.later += 1
                 continue
-            yield self._admission.admit(raw)
+            yield again(raw, tuple(row[6].split(_BETWEEN)))
 
     def close(self) -> None:
         """Remove the files."""
@@ -182,7 +187,10 @@ class _Times:
             config["temp_directory"] = str(self._folder)
             self._database = duckdb.connect(str(self._folder / "ids.duckdb"), config=config)
             self._database.execute("CREATE TABLE pairs (id_hash BIGINT, time_ms BIGINT)")
-        columns = [pa.array(memoryview(self._hashes)), pa.array(memoryview(self._times))]
+        columns = [
+            pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+            for values in (self._hashes, self._times)
+        ]
         self._database.register("batch", pa.table(columns, names=["id_hash", "time_ms"]))
         self._database.execute("INSERT INTO pairs SELECT * FROM batch")
         self._database.unregister("batch")

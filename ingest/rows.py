@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from ingest.lines import Line
-from ingest.mapping import Mapping, encode
+from ingest.mapping import Mapping
+from ingest.mapping_event import encode
 from ingest.spill import Spill
 from ingest.tables import Table
 from ingest.values import BadValueError

@@ -15,6 +15,7 @@ Target = Literal["text", "int", "number", "money", "bool", "date", "time", "any"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CACHE_TIMES = 10_000
+_FARTHEST_MS = 10**14  # beyond any date that Python or an event knows
 _WIDEST = 1 << 63  # beyond, the JSON writer wants a Decimal
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -90,12 +91,15 @@ CONVERT: dict[Target, Callable[[Any], Any]] = {
 def instants(pattern: str | None, timezone: str) -> Callable[[Any], datetime]:
     """Return what reads an instant: ISO 8601 without a pattern, else strptime's, `epoch_ms` or `epoch_s`.
 
-    A text without an offset is local to `timezone`; of two instants with one local time the earlier is meant.
+    An integer without a pattern is epoch milliseconds, as in an event. A text without an offset is local to
+    `timezone`; of two instants with one local time the earlier is meant.
     """
     local = zone(timezone)
     known: dict[str, datetime] = {}
 
     def read(value: Any) -> datetime:
+        if pattern is None and isinstance(value, int) and not isinstance(value, bool) and abs(value) < _FARTHEST_MS:
+            return _EPOCH + value * _MILLISECOND
         spelled = to_text(value).strip()
         found = known.get(spelled)
         if found is None:
@@ -120,7 +124,7 @@ def _instant(spelled: str, pattern: str | None) -> datetime:
         return datetime.strptime(spelled, pattern)
     count = to_number(spelled)
     ms: int | Decimal = count * 1000 if pattern == "epoch_s" else count
-    if not -(10**16) < ms < 10**16:
+    if not -_FARTHEST_MS < ms < _FARTHEST_MS:
         raise OverflowError
     return _EPOCH + int(ms) * _MILLISECOND
 

@@ -1,1 +1,1 @@
-
+"""The lake: the tables that Kith writes, and the reports made of them."""

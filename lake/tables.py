@@ -124,13 +124,13 @@ DEADLETTERS = Table(
 
 EVIDENCE = Table(
     "evidence",
-    "One row per pair of identifiers that an event showed together or a steward linked or unlinked",
-    "每对同现或被人工关联、取消关联的标识一行",
+    "What people were made of: each identifier's first sighting, each pair shown together, each steward's command",
+    "身份合并的全部证据：首次出现、同现关系与人工指令",
     (
-        Column("kind", pa.string(), "edge, link or unlink", "证据类型"),
-        Column("a", pa.string(), "The lower identifier, kind:value", "较小的标识"),
-        Column("b", pa.string(), "The higher identifier, kind:value", "较大的标识"),
-        Column("time", TIME, "Earliest time it was shown; of a command its time", "最早证据时间"),
+        Column("kind", pa.string(), "seen, edge, link or unlink", "证据类型"),
+        Column("a", pa.string(), "The identifier, kind:value; of a pair the lower one", "标识（成对时为较小者）"),
+        Column("b", pa.string(), "The higher identifier of the pair; null for seen", "较大的标识"),
+        Column("time", TIME, "When it was first seen or shown; of a command its time", "最早证据时间"),
         Column("event_id", pa.string(), "Event that showed it", "证据事件"),
     ),
 )

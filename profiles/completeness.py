@@ -4,7 +4,7 @@ A field is `order` (a counted order), `consent` (any word on marketing), or a na
 was seen or a trait of that name (or of one of its other names) holds something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +30,16 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 MARKETING = "marketing"
 
 
-def completeness(facts: "Facts", weights: Sequence[tuple[str, float]]) -> float:
+Field = tuple[str, tuple[str, ...], float]
+"""Name, the traits that stand for it, weight."""
+
+
+def fields(weights: Mapping[str, float]) -> list[Field]:
+    """Return the fields of a configuration of weights, or of the built-in one if that is empty."""
+    return [(name, (name, *OTHER_NAMES.get(name, ())), weight) for name, weight in (weights or DEFAULT_WEIGHTS).items()]
+
+
+def completeness(facts: "Facts", fields: Sequence[Field]) -> float:
     """Return sum(weight of known fields) / sum(weight of all fields), rounded to 4 places; 0 without weights."""
     traits: set[str] = set()
     kinds: set[str] = set()
@@ -41,16 +50,20 @@ def completeness(facts: "Facts", weights: Sequence[tuple[str, float]]) -> float:
         if part.traits is not None:
             traits.update(part.traits)
     known = total = 0.0
-    for field, weight in weights:
+    for field, names, weight in fields:
         total += weight
         if field == "order":
             has = len(facts.orders().list) > 0
         elif field == "consent":
             has = MARKETING in facts.words()
+        elif field in kinds:
+            has = True
         else:
-            has = field in kinds or any(
-                name in traits and _holds(facts, name) for name in (field, *OTHER_NAMES.get(field, ()))
-            )
+            has = False
+            for name in names if traits else ():
+                if name in traits and _holds(facts, name):
+                    has = True
+                    break
         if has:
             known += weight
     return round(known / total, 4) if total > 0 else 0.0

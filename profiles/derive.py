@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from profiles import consent
-from profiles.completeness import DEFAULT_WEIGHTS, completeness
+from profiles.completeness import completeness, fields
 from profiles.derived import COLUMNS, Derived
 from profiles.habits import favourites, purchase_cycles, usual_time
 from profiles.lifecycle import stage_of
@@ -52,7 +52,7 @@ class Deriver:
         self._tiers = sorted(tiers)
         factor = Fraction(str(profiles.clv.years)) * Fraction(str(profiles.clv.margin))
         self._clv = (factor.numerator, factor.denominator)
-        self._weights = list((profiles.completeness or DEFAULT_WEIGHTS).items())
+        self._fields = fields(profiles.completeness)
 
     def row(self, facts: "Facts", now_ms: int, population: Thresholds | None) -> tuple[Any, ...]:
         """Return the values of `COLUMNS` for one person at an instant."""
@@ -81,7 +81,7 @@ class Deriver:
         self._service(row, facts)
         row.consent = consent.as_map(facts.words())
         row.timezone = facts.timezone
-        row.completeness = completeness(facts, self._weights)
+        row.completeness = completeness(facts, self._fields)
         changes = [
             at
             for at in (stage.until_ms, tier.until_ms, None if rfm is None else rfm.recency_until_ms)
@@ -181,6 +181,8 @@ class Deriver:
         if answer is not None:
             row.nps_score = answer[2]
             row.nps = nps_group(answer[2], answer[3])
+        if not facts.was_served:
+            return
         served = facts.service()
         row.open_tickets = len(served.open_tickets)
         row.tickets = served.tickets

@@ -63,12 +63,12 @@ class Facts:
     @property
     def first_seen(self) -> int | None:
         """The time of the first event."""
-        return min((part.first_ms for part in self.parts if part.events), default=None)
+        return min([part.first_ms for part in self.parts if part.events], default=None)
 
     @property
     def last_seen(self) -> int | None:
         """The time of the last event."""
-        return max((part.last_ms for part in self.parts if part.events), default=None)
+        return max([part.last_ms for part in self.parts if part.events], default=None)
 
     def count(self, event_type: str) -> int:
         """Return the number of events of a type."""
@@ -183,16 +183,16 @@ class Facts:
 
     def last_viewed(self) -> list[str]:
         """Return the SKUs viewed last, newest first, at most 20."""
-        viewed = join_latest(part.viewed for part in self.parts)
-        return sorted(viewed, key=lambda sku: viewed[sku], reverse=True)[:VIEWED]
+        viewed = join_latest([part.viewed for part in self.parts])
+        return sorted(viewed, key=viewed.__getitem__, reverse=True)[:VIEWED]
 
     def category_weights(self) -> dict[str, int]:
         """Return how much the person has to do with each category."""
-        return join_sums([*(part.categories for part in self.parts), self.orders().category_weights()])
+        return join_sums([self.orders().category_weights(), *[part.categories for part in self.parts]])
 
     def channel_weights(self) -> dict[str, int]:
         """Return how much the person uses each channel."""
-        return join_sums([*(part.channels for part in self.parts), self.orders().channel_weights()])
+        return join_sums([self.orders().channel_weights(), *[part.channels for part in self.parts]])
 
     # service
 
@@ -209,14 +209,24 @@ class Facts:
             return []
         return service.join_scores(self.parts, self._cut())
 
+    @property
+    def was_served(self) -> bool:
+        """Whether there is any ticket or conversation."""
+        return any(part.tickets or part.talks for part in self.parts)
+
     def service(self) -> Service:
         """Return how the person was served."""
         return service.serve(self.parts, self.tickets())
 
     def survey(self, name: str) -> tuple[int, str, float, float] | None:
         """Return the latest answer of a survey as (time, event id, score, scale)."""
-        answers = [part.surveys[name] for part in self.parts if part.surveys is not None and name in part.surveys]
-        return max(answers, key=lambda answer: answer[:2], default=None)
+        found: tuple[int, str, float, float] | None = None
+        for part in self.parts:
+            if part.surveys is not None:
+                answer = part.surveys.get(name)
+                if answer is not None and (found is None or answer[:2] > found[:2]):
+                    found = answer
+        return found
 
     # consent
 
@@ -256,13 +266,13 @@ def merge(parts: Sequence[Part], settings: Settings) -> Facts:
     return Facts(parts, settings)
 
 
-def join_latest(maps: Iterable[dict[str, Key] | None]) -> dict[str, Key]:
-    """Return the latest key of each name."""
+def join_latest(maps: Sequence[dict[str, Key] | None]) -> dict[str, Key]:
+    """Return the latest key of each name; of a single map the map itself, not to be changed."""
     joined: dict[str, Key] = {}
     for latest in maps:
         if latest:
             if not joined:
-                joined = dict(latest)
+                joined = latest if len(maps) == 1 else dict(latest)
                 continue
             for name, key in latest.items():
                 if name not in joined or key > joined[name]:

@@ -1,1 +1,1 @@
-
+"""The contracts: events, settings, topics, profiles, and the values they are made of."""

@@ -1,1 +1,1 @@
-
+"""The stages of the pipeline, and what runs them."""

@@ -6,7 +6,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +16,7 @@ import msgspec
 from identity.graph import Graph
 from identity.policy import Policy
 from ingest.admit import Admission
-from ingest.mapping import Mapping
+from ingest.mapping import Mapping as RowMapping
 from ingest.order import EventSorter, Refused
 from ingest.sources import Progress as Bytes
 from ingest.sources import check, read, total_bytes
@@ -48,7 +48,7 @@ def replay(
     paths: Sequence[str],
     out: Path,
     settings: Settings,
-    mappings: Sequence[Mapping] | None = None,
+    mappings: Sequence[RowMapping] | None = None,
     until_ms: int | None = None,
     progress: Progress = lambda phase, done, total: None,
     max_decoded: int = MAX_DECODED,
@@ -95,18 +95,20 @@ class _Replay:
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._announced: Counter[str] = Counter()
         self._admission = Admission(settings)
-        self._sorter = EventSorter(self._admission, folder=scratch)
+        # Reading normalises what will be refused or left out too; the sorter's own admission counts only what is used.
+        self._used = Admission(settings)
+        self._sorter = EventSorter(self._used, folder=scratch)
         self._deadletters = TableWriter(folder / "deadletters.parquet", DEADLETTERS)
         self._changes = TableWriter(folder / "identity_changes.parquet", IDENTITY_CHANGES)
         self._rows = LatePerson(scratch)
-        self._json = msgspec.json.Encoder(order="deterministic")
+        self._json = msgspec.json.Encoder()
         self._graph = Graph(Policy.from_settings(settings), settings.space)
         engine = Engine(ruleset, settings)
         self._pipeline = MemoryPipeline(
             settings, self._graph, engine, self._publish, self._announce, max_decoded=max_decoded
         )
 
-    def read(self, paths: Sequence[str], mappings: Sequence[Mapping] | None) -> None:
+    def read(self, paths: Sequence[str], mappings: Sequence[RowMapping] | None) -> None:
         """Admit or reject every line of the files."""
         admit = self._admission.admit
         add = self._sorter.add
@@ -132,7 +134,6 @@ class _Replay:
         send = self._pipeline.send
         row = self._rows.event
         types = self._types
-        self._ignored_while_reading = Counter(self._admission.normaliser.ignored)
         sent = 0
         last_ms = 0
         for event in self._sorter.sorted(until_ms, self._refuse):
@@ -159,9 +160,8 @@ class _Replay:
         totals = write_people(folder, self._graph, self._pipeline.stages, self._settings, self._until_ms, self._progress)
         evidence = TableWriter(folder / "evidence.parquet", EVIDENCE)
         for row in self._graph.evidence():
-            if row.kind != "seen":
-                evidence.add((row.kind, row.a, row.b, row.time_ms, row.event_id))
-                evidence.flush_if_full()
+            evidence.add((row.kind, row.a, row.b, row.time_ms, row.event_id))
+            evidence.flush_if_full()
         evidence.close()
         self._rows.complete(folder, self._graph.one_id)
         self._progress("tables", 1, 2)
@@ -188,7 +188,7 @@ class _Replay:
             "events_by_type": _sorted(self._types),
             "deadletters_by_reason": _sorted(self._reasons),
             "triggers_by_rule": _nested(self._outcomes),
-            "identifiers_ignored": _nested(self._ignored_while_reading),
+            "identifiers_ignored": _nested(self._used.normaliser.ignored),
             "requests_to_the_resolver": self._pipeline.counts["requests"],
             "parts_moved": self._pipeline.counts["parts_moved"],
             "settings": self._settings.model_dump(mode="json"),
@@ -233,7 +233,7 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return {name: counter[name] for name in sorted(counter)}
 
 
-def _nested(counter: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+def _nested(counter: Mapping[tuple[str, Any], int]) -> dict[str, dict[str, int]]:
     nested: dict[str, dict[str, int]] = {}
     for outer, inner in sorted(counter):
         nested.setdefault(outer, {})[inner] = counter[outer, inner]

@@ -73,6 +73,7 @@ def day_number(text: str) -> int:
     return date.fromisoformat(text).toordinal() - _ORDINAL
 
 
+@lru_cache(maxsize=65536)
 def year_of(day: int) -> int:
     """Return the year a day is in."""
     return date.fromordinal(_ORDINAL + day).year
@@ -86,7 +87,7 @@ def day_of(year: int, month: int, day: int) -> int:
 def is_quiet(where: Zone, start: int, end: int, time_ms: int) -> bool:
     """Return whether the local time of day is in [start, end), minutes; past midnight if end is before start."""
     minute = (time_ms + where.offset(time_ms)) % DAY_MS // MINUTE_MS
-    return start <= minute < end if start < end else minute >= start or minute < end
+    return start <= minute < end if start < end else minute >= start or minute <= end
 
 
 def quiet_end(where: Zone, start: int, end: int, time_ms: int) -> int:

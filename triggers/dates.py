@@ -35,11 +35,13 @@ def parse_date(value: Any) -> YearDay | None:
     return _parsed(value) if isinstance(value, str) else None
 
 
-def _moved(year: int, month: int, day: int, since: Calendar) -> int:
-    """Return the day that lies the months and days of the rule after a date; a day a month lacks is its last."""
-    years, place = divmod(month - 1 + since.months, 12)
+@lru_cache(maxsize=65536)
+def _moved(year: int, month: int, day: int, months: int, days: int) -> tuple[int, int]:
+    """Return (year, day) of what lies months and days after a date; a day that a month lacks is its last."""
+    years, place = divmod(month - 1 + months, 12)
     year, month = year + years, place + 1
-    return day_of(year, month, min(day, monthrange(year, month)[1])) + since.days
+    found = day_of(year, month, min(day, monthrange(year, month)[1])) + days
+    return year_of(found), found
 
 
 def days_from(since: Calendar, value: Any, start: int) -> Iterator[tuple[int, int]]:
@@ -54,13 +56,13 @@ def days_from(since: Calendar, value: Any, start: int) -> Iterator[tuple[int, in
     if since.once:
         # Beyond these years neither the date nor what the offset makes of it can be of a living person.
         if stated_year is not None and 1500 <= stated_year <= 3000:
-            found = _moved(stated_year, month, day, since)
-            if year_of(found) >= start:
-                yield year_of(found), found
+            found = _moved(stated_year, month, day, since.months, since.days)
+            if found[0] >= start:
+                yield found
         return
     year = start if since.months == 0 and since.days == 0 else start - 2
     while year < _LAST_YEAR:
-        found = _moved(year, month, day, since)
-        if year_of(found) >= start:
-            yield year_of(found), found
+        found = _moved(year, month, day, since.months, since.days)
+        if found[0] >= start:
+            yield found
         year += 1

@@ -1,11 +1,12 @@
 """One instance of a rule, and the marks that tell what became of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from schemas.errors import StateError
-from schemas.mark import Mark
+from schemas.mark import HELD, Mark
 from triggers.facts import Facts
 
 Found = tuple[str, str, int, str, int, Any]
@@ -46,3 +47,46 @@ def marks_of(facts: Facts, key: str) -> dict[str, Mark]:
 def escaped(instance: str) -> str:
     """Return the instance as it stands in a mark key: free of the key's separator, and still one to one."""
     return instance.replace("%", "%25").replace("|", "%7C") if "|" in instance or "%" in instance else instance
+
+
+def _mark(prefix: str, facts: Facts, found: Found) -> tuple[str, Mark | None]:
+    instance = found[0]
+    if "|" in instance or "%" in instance:
+        instance = escaped(instance)
+    key = f"{prefix}{instance}|{found[1]}"
+    parts = facts.parts
+    if parts[0].key == found[3]:
+        return key, parts[0].marks.get(key)
+    return key, marks_of(facts, found[3]).get(key)
+
+
+def earliest(prefix: str, facts: Facts, every: Sequence[Found]) -> int | None:
+    """Return the earliest check of the instances without a final mark; `prefix` is that of the rule's mark keys."""
+    best: int | None = None
+    for found in every:
+        due_ms = found[4]
+        if best is not None and due_ms >= best:
+            continue
+        mark = _mark(prefix, facts, found)[1]
+        if mark is not None:
+            if mark.outcome != HELD:
+                continue
+            if mark.at_ms > due_ms:
+                due_ms = mark.at_ms
+        if best is None or due_ms < best:
+            best = due_ms
+    return best
+
+
+def still_open(name: str, facts: Facts, every: Sequence[Found]) -> list[Instance]:
+    """Return the instances without a final mark."""
+    listed: list[Instance] = []
+    for found in every:
+        instance, anchor_id, anchor_ms, part, due_ms, subject = found
+        key, mark = _mark(f"{name}|", facts, found)
+        if mark is not None and mark.outcome != HELD:
+            continue
+        check_ms = due_ms if mark is None else max(due_ms, mark.at_ms)
+        identity = (name, instance, anchor_id)
+        listed.append(Instance(name, instance, anchor_id, anchor_ms, part, due_ms, check_ms, subject, key, identity))
+    return listed

@@ -3,6 +3,7 @@
 import gzip
 import io
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,7 +36,7 @@ def expected(data: bytes) -> list[tuple[int, bytes]]:
 @given(st.text(alphabet="{x\r\n \t\ufeff", max_size=30).map(str.encode), st.lists(st.integers(0, 40), max_size=6))
 def test_chunks_of_any_size_give_the_same_lines(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    chunks = [data[a:b] for a, b in pairwise(edges) if a < b]
     assert [(line.number, line.raw) for line in split_lines(chunks, "x")] == expected(data)
 
 

@@ -25,7 +25,9 @@ def line(event_id: str, time: Any, page: Any = "/", **more: Any) -> bytes:
     return json.dumps(event | {"data": {"url": page}} | more).encode()
 
 
-def sort(lines: list[bytes], buffer_bytes: int = 1 << 20, until_ms: int | None = None, folder: Path | None = None) -> Any:
+def sort(
+    lines: list[bytes], buffer_bytes: int = 1 << 20, until_ms: int | None = None, folder: Path | None = None
+) -> Any:
     refused: list[Refused] = []
     with EventSorter(GATE, buffer_bytes, folder) as sorter:
         for number, raw in enumerate(lines, 1):
@@ -55,8 +57,12 @@ def obvious(lines: list[bytes]) -> Any:
     return sorted(events), Counter(refused), (duplicates, len(refused), 0)
 
 
-SPELLED = st.sampled_from([1000, 2000, "1970-01-01T00:00:01Z", "1970-01-01T01:00:01.0009+01:00", "1970-01-01T00:00:02Z"])
-LINE = st.builds(line, st.sampled_from("abc"), SPELLED, st.sampled_from(["/", "/x", "/y"]), source=st.sampled_from(["s", "t"]))
+SPELLED = st.sampled_from(
+    [1000, 2000, "1970-01-01T00:00:01Z", "1970-01-01T01:00:01.0009+01:00", "1970-01-01T00:00:02Z"]
+)
+LINE = st.builds(
+    line, st.sampled_from("abc"), SPELLED, st.sampled_from(["/", "/x", "/y"]), source=st.sampled_from(["s", "t"])
+)
 
 
 @settings(max_examples=150, deadline=None)

@@ -37,7 +37,8 @@ PROFILES = pa.schema(
         ("tag_reasons", pa.string()),
     ]
 )
-REASONS = json.dumps([{"name": "重要价值", "rule": "rfm", "version": 1, "facts": {"orders": 3, "money": "1234.56"}}])
+FACTS = {"orders": 3, "money_minor": 123_456, "currency": "CNY", "last_order_at": START + 35 * DAY, "cuts": {"r": [1]}}
+REASONS = json.dumps([{"name": "重要价值", "rule": "rfm", "version": 1, "facts": FACTS}])
 ROWS: dict[str, tuple[pa.Schema, list[tuple[object, ...]]]] = {
     "identities": (
         IDENTITIES.schema,
@@ -259,7 +260,9 @@ def test_the_story_says_why(lake: Path) -> None:
     assert "identified e3 showed anonymous_id:0123456789ab… together with member_id:M1" in by_kind["merged"]
     assert "more identifiers of one kind" in by_kind["refused"]
     assert "no consent" in by_kind["trigger"]
-    assert by_kind["tag"] == "Tag 重要价值 · by rfm v1 · orders=3, money=1234.56"
+    assert by_kind["tag"] == (
+        "Tag 重要价值 · by rfm v1 · orders=3, money=1234.56, currency=CNY, last_order_at=2025-08-04"
+    )
 
 
 def test_the_story_speaks_chinese(lake: Path) -> None:
@@ -272,6 +275,12 @@ def test_the_story_speaks_chinese(lake: Path) -> None:
 
 def test_the_story_of_nobody_is_empty(lake: Path) -> None:
     assert story(lake, "unknown") == []
+
+
+def test_a_story_goes_on_under_absorbed_oneids_but_not_under_other_people(lake: Path) -> None:
+    texts = [line.text for line in story(lake, ANNA)]
+    assert any("Kept apart · bbbbbbbb and cccccccc" in text for text in texts)  # of the OneID that was absorbed
+    assert not any("Two became one" in line.text for line in story(lake, BEN))
 
 
 def test_a_long_story_loses_its_least_telling_lines() -> None:

@@ -180,7 +180,10 @@ _DATA: list[tuple[str, dict[str, st.SearchStrategy[Any]]]] = [
     ("order.cancelled", {"order_id": _orders}),
     ("order.refunded", {"order_id": _orders, "amount": st.integers(0, 200_000), "currency": _currencies}),
     ("order.delivered", {"order_id": _orders}),
-    ("product.viewed", {"sku": st.sampled_from([f"S{n}" for n in range(30)]), "category": st.sampled_from([None, "tea"])}),
+    (
+        "product.viewed",
+        {"sku": st.sampled_from([f"S{n}" for n in range(30)]), "category": st.sampled_from([None, "tea"])},
+    ),
     ("category.viewed", {"category": st.sampled_from(["milk", "tea"])}),
     ("cart.added", _line),
     ("cart.added", _line),
@@ -216,16 +219,38 @@ _DATA: list[tuple[str, dict[str, st.SearchStrategy[Any]]]] = [
 ]
 
 
+_FAMILIES = {
+    "orders": ("order.",),
+    "payments": ("order.placed", "order.paid"),
+    "carts": ("cart.", "order.placed", "order.paid"),
+    "browsing": ("product.", "category.", "app.", "page."),
+    "service": ("ticket.", "chat."),
+    "customer": ("customer.", "survey.", "points.", "message."),
+    "consent": ("customer.consented",),
+    "all": ("",),
+}
+
+
 @st.composite
 def event_lists(draw: st.DrawFn, days: int = 6, size: int = 25, keys: int = 3) -> list[Event]:
-    """Events with unique ids, times that often coincide, spread over `days` days and up to `keys` parts."""
-    hours = st.integers(0, days * 24 - 1)
-    made = []
+    """Events with unique ids, times that often coincide, spread over `days` days and up to `keys` parts.
+
+    Most lists hold the events of one family only, so that they meet at the same order, cart or ticket.
+    """
+    family = _FAMILIES[draw(st.sampled_from(sorted(_FAMILIES)))]
+    table = [entry for entry in _DATA if entry[0].startswith(family)]
+    hours = st.integers(0, draw(st.sampled_from([2, 24, days * 24])) - 1)
+    made: list[Event] = []
+    said: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, size))):
-        kind, fields = draw(st.sampled_from(_DATA))
+        kind, fields = draw(st.sampled_from(table))
         at = T0 + draw(hours) * HOUR
         key = f"phone:+86{draw(st.integers(0, keys - 1))}"
         others = draw(st.sampled_from(["", " email:a@x.cn", " email:a@x.cn device_id:d"]))
         data = {name: draw(strategy) for name, strategy in fields.items()}
+        if "amount" in data and "items" in data:
+            if said and draw(st.booleans()):  # the same order placed and paid, as in life
+                data = draw(st.sampled_from(said))
+            said.append(data)
         made.append(event(kind, at, f"e{draw(st.integers(0, 9))}-{number}", key + others, **data))
     return made

@@ -61,8 +61,8 @@ def test_encoding_loses_nothing(events: list[Event]) -> None:
         assert decode(encode(part)) == part
 
 
-@settings(max_examples=50, deadline=None)
-@given(event_lists(days=30, size=20, keys=2))
+@quick
+@given(event_lists(days=30, size=15, keys=2))
 def test_facts_kept_over_folds_equal_a_fresh_merge_after_each_event(events: list[Event]) -> None:
     folder = Folder(SETTINGS)
     parts = {key: new_part(key) for key in ("phone:+860", "phone:+861")}

@@ -149,9 +149,11 @@ def test_names_are_collected() -> None:
     assert compile_expression("a.b + `c d` > lower(a.b) and 'x' in tags").names == {"a.b", "c d", "tags"}
 
 
-@pytest.mark.parametrize("text", ["(" * 5000 + "1" + ")" * 5000, "1" + "+1" * 4000, "not " * 2000 + "a", "-" * 5000 + "1"])
+@pytest.mark.parametrize(
+    "text", ["(" * 5000 + "1" + ")" * 5000, "1" + "+1" * 4000, "not " * 2000 + "a", "-" * 5000 + "1"]
+)
 def test_deep_nesting_is_refused(text: str) -> None:
-    with pytest.raises(ExpressionError, match="nested too deeply|longer than"):
+    with pytest.raises(ExpressionError, match=r"nested too deeply|longer than"):
         compile_expression(text)
 
 
@@ -186,10 +188,12 @@ def test_evaluation_never_fails(a: Any, b: Any, text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="ab1.'\"`()[],+-*/<>=! notiul", max_size=25) | st.text(max_size=20))
 def test_any_text_is_an_expression_or_an_expression_error(text: str) -> None:
+    position = 0
     try:
         compile_expression(text).evaluate({}.get)
     except ExpressionError as error:
-        assert 0 <= error.position <= len(text)
+        position = error.position
+    assert 0 <= position <= len(text)
 
 
 @settings(max_examples=100, deadline=None)

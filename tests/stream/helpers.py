@@ -24,7 +24,7 @@ def pipeline(
 
 
 def rows_of(stages: Iterable[ProfileStage], settings: Settings, now_ms: int) -> dict[str, Any]:
-    thresholds = Population().thresholds()
+    thresholds = Population(settings).thresholds()
     return {
         person.one_id: derive_row(person.facts(settings), now_ms, settings, thresholds)
         for stage in stages

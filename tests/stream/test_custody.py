@@ -6,8 +6,6 @@ from collections import Counter
 import pytest
 
 from ingest.admit import Admission
-from profiles.derive import derive_row
-from profiles.population import Population
 from schemas.errors import InvalidEvent
 from schemas.event import Event
 from schemas.settings import Settings

@@ -162,12 +162,14 @@ class FakeFacts:
 
     def orders(self) -> Book:
         paid: dict[str, Ev] = {}
-        items: dict[str, list[Item]] = {}
+        placed: dict[str, Ev] = {}
         for e in self.of("order.placed", "order.paid"):
             if e.type == "order.paid":
                 paid.setdefault(e.data["order_id"], e)
-            if "items" in e.data:
-                items[e.data["order_id"]] = [Item(*each) for each in e.data["items"]]
+            else:
+                placed[e.data["order_id"]] = e
+        whole = {o: e if "items" in e.data else placed.get(o) for o, e in paid.items()}
+        items = {o: [Item(*each) for each in e.data["items"]] for o, e in whole.items() if e is not None}
         counted = [FakeOrder(o, e.time, e.id, e.part, items[o]) for o, e in paid.items() if o in items]
         return Book(sorted(counted, key=lambda order: (order.time_ms, order.event_id)))
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import StateError
 from schemas.mark import EXPIRED, FIRED, HELD, PASSED, Mark
-from tests.triggers.fakes import DAY, HOUR, FakePart, Person, at
+from tests.triggers.fakes import DAY, HOUR, FakeFacts, FakePart, Person, at
 from triggers.engine import in_holdout, trigger_id
 from triggers.terms import share
 
@@ -387,6 +387,31 @@ def test_a_held_mark_of_another_part_holds_the_same_date():
     [row] = person.until(end)
     assert (row.fired_ms, row.part) == (end, "email:x")
     assert person.engine.next_wake(person.facts) == at("2027-05-01 23:00")
+
+
+def test_a_view_that_adds_nothing_leaves_the_wake_and_one_of_a_new_day_sets_it():
+    person = Person(only="browse-no-order")
+    first = person.happens(NOON, "product.viewed")
+    due = at("2026-03-03 10:00")
+    known = FakeFacts(person.events, person.parts)
+    assert person.engine.wake_after(known, "product.viewed", NOON, None) == due
+    # a view within a quarter hour is not among the facts; one later that day is, but not the first of its day
+    assert person.engine.wake_after(known, "product.viewed", NOON + 1, None) is None
+    person.knows(NOON + HOUR, "product.viewed")
+    assert person.engine.wake_after(person.facts, "product.viewed", NOON + HOUR, None) is None
+    # unless a mark gives the view before it another day
+    person.parts["phone:1"].marks[f"browse-no-order|2026-03-01|{first}"] = Mark(FIRED, NOON, "marketing")
+    assert person.engine.wake_after(person.facts, "product.viewed", NOON + HOUR, None) == due
+
+
+def test_a_day_whose_decided_first_view_is_no_longer_among_the_facts_is_over():
+    person = Person(only="browse-no-order")
+    person.happens(NOON, "product.viewed")
+    assert person.facts.views()
+    person.parts["phone:1"].marks["browse-no-order|2026-03-02|gone"] = Mark(FIRED, NOON, "marketing")
+    assert person.engine.next_wake(person.facts) is None
+    person.parts["phone:1"].marks["browse-no-order|2026-03-02|gone"] = Mark(HELD, NOON, "marketing")
+    assert person.engine.next_wake(person.facts) == at("2026-03-03 10:00")
 
 
 def test_an_expired_instance_is_marked_so():
