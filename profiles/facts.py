@@ -6,15 +6,15 @@ their order and however the events were spread over them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from profiles import consent, lookup, service
 from profiles.carts import Cart, join_carts
-from profiles.fold import DAY_MS, VIEW_DAYS
-from profiles.fold_browse import VIEWED
+from profiles.fold import DAY_MS, SCORE_DAYS
+from profiles.fold_browse import QUARTER_MS, VIEWED, VIEWS, newest_views
 from profiles.orders import OrderBook
 from profiles.part import Key, Part
 from profiles.service import Score, Service, Ticket
@@ -163,23 +163,29 @@ class Facts:
     # browsing and interest
 
     def views(self) -> list[Anchor]:
-        """Return recent product views, ascending: the first of each quarter hour and part, of whole local days.
+        """Return the product views, ascending: the first of each quarter hour and part, of whole local days.
 
-        Recent means from the local day on that lies the horizon and 4 days before the person's last event.
+        A part that has as many as it keeps may have dropped some of its oldest day, which is then left out.
         """
-        found = [(at, event_id, part.key) for part in self.parts for at, event_id in (part.views or {}).values()]
-        if not found:
-            return found
+        found: list[Anchor] = []
+        cut = 0
+        for part in self.parts:
+            views = part.views
+            if views is not None:
+                if len(views) >= VIEWS:
+                    views = newest_views(views)
+                    cut = max(cut, self._day_after(min(views) * QUARTER_MS))
+                found += [(at, event_id, part.key) for at, event_id in views.values()]
         found.sort()
-        cut = self._cut()
-        if found[0][0] < cut:
-            midnight = datetime.fromtimestamp(cut / 1000, self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-            cut = int(midnight.timestamp() * 1000)
-            found = [view for view in found if view[0] >= cut]
-        return found
+        return [view for view in found if view[0] >= cut] if cut else found
 
-    def _cut(self) -> int:
-        return (self.last_seen or 0) - (self.settings.horizon_days + VIEW_DAYS) * DAY_MS
+    def _day_after(self, at_ms: int) -> int:
+        """Return the beginning of the local day after the one of an instant."""
+        day = datetime.fromtimestamp(at_ms / 1000, self.zone).date() + timedelta(days=1)
+        return int(datetime.combine(day, time.min, self.zone).timestamp() * 1000)
+
+    def _score_cut(self) -> int:
+        return (self.last_seen or 0) - (self.settings.horizon_days + SCORE_DAYS) * DAY_MS
 
     def last_viewed(self) -> list[str]:
         """Return the SKUs viewed last, newest first, at most 20."""
@@ -207,7 +213,7 @@ class Facts:
         """Return the low scores, by (time, id), of the horizon and 4 days before the person's last event."""
         if not any(part.scores for part in self.parts):
             return []
-        return service.join_scores(self.parts, self._cut())
+        return service.join_scores(self.parts, self._score_cut())
 
     @property
     def was_served(self) -> bool:

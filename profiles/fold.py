@@ -20,10 +20,8 @@ from schemas.settings import Settings
 
 DAY_MS = 86_400_000
 
-VIEW_DAYS = 4
-"""Days beyond the horizon for which views and scores stay readable: the longest the core's rules look back at them."""
-LOCAL_DAYS = 2
-"""Further days they are stored, so that a local day that began before the cut is still whole in any time zone."""
+SCORE_DAYS = 4
+"""Days beyond the horizon for which low scores stay readable: the longest the core's rules look back at them."""
 
 Handler = Callable[[Part, int, str, Any], None]
 
@@ -35,7 +33,7 @@ class Folder:
 
     def __init__(self, settings: Settings) -> None:
         self._horizon_ms = settings.horizon_days * DAY_MS
-        self._list_ms = self._horizon_ms + (VIEW_DAYS + LOCAL_DAYS) * DAY_MS
+        self._list_ms = self._horizon_ms + SCORE_DAYS * DAY_MS
 
     def too_late(self, part: Part, time_ms: int) -> bool:
         """Say whether an event of that time can no longer be told from a duplicate in this part."""
@@ -88,8 +86,6 @@ class Folder:
             cut = now - self._horizon_ms
             part.recent = {event_id: at for event_id, at in part.recent.items() if at >= cut}
         cut = now - self._list_ms
-        if part.views is not None:
-            part.views = {quarter: key for quarter, key in part.views.items() if key[0] >= cut} or None
         if part.scores is not None:
             part.scores = [score for score in part.scores if score[0] >= cut] or None
 

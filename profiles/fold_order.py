@@ -56,11 +56,17 @@ def _placed(part: Part, at: int, event_id: str, data: Any) -> None:
 def _paid(part: Part, at: int, event_id: str, data: Any) -> None:
     order = _order(part, data.order_id)
     key = (at, event_id)
-    if order.paid is None or key < order.paid:
-        body: Body | None = _body(data)
-        order.paid = key
+    body = _body(data)
+    bare = data.amount is None
+    whole = order.whole_key
+    if not bare and (whole is None or key < whole):
+        whole = key
         order.paid_as_placed = body == order.placed_body
-        order.paid_body = None if order.paid_as_placed or body == _BARE else body
+        order.paid_body = None if order.paid_as_placed else body
+    if order.paid is None or key < order.paid:
+        order.paid = key
+        order.bare_body = body if bare and body != _BARE else None
+    order.whole = None if whole == order.paid else whole
     if data.amount is not None:
         _ordered(part, key, data.cart_id)
 

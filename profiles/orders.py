@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -68,8 +69,10 @@ def join(order_id: str, holdings: Iterable[tuple[str, OrderPart]]) -> Order | No
     placed: Key | None = None
     placed_body: Body | None = None
     paid: Key | None = None
-    paid_body: Body | None = None
+    bare_body: Body | None = None
     paid_part = ""
+    whole: Key | None = None
+    whole_body: Body | None = None
     cancelled = False
     delivered_ms = -1
     refunds: list[tuple[str, tuple[int, int]]] = []
@@ -79,8 +82,12 @@ def join(order_id: str, holdings: Iterable[tuple[str, OrderPart]]) -> Order | No
             placed_body = order.placed_body
         if order.paid is not None and (paid is None or order.paid < paid):
             paid = order.paid
-            paid_body = order.placed_body if order.paid_as_placed else order.paid_body
+            bare_body = order.bare_body
             paid_part = part_key
+        key = order.whole_key
+        if key is not None and (whole is None or key < whole):
+            whole = key
+            whole_body = order.whole_body
         if order.cancelled_ms >= 0:
             cancelled = True
         if order.delivered_ms >= 0 and (delivered_ms < 0 or order.delivered_ms < delivered_ms):
@@ -89,11 +96,10 @@ def join(order_id: str, holdings: Iterable[tuple[str, OrderPart]]) -> Order | No
             refunds.extend(order.refunds.items())
     if paid is None:
         return None
-    said = paid_body or _NOTHING
     base = placed_body or _NOTHING
-    whole = base if said.amount_minor is None else said
-    amount = whole.amount_minor
-    currency = whole.currency
+    carried = base if whole_body is None else whole_body
+    amount = carried.amount_minor
+    currency = carried.currency
     if amount is None or currency is None:
         return None
     refunded = 0
@@ -111,17 +117,34 @@ def join(order_id: str, holdings: Iterable[tuple[str, OrderPart]]) -> Order | No
         amount,
         amount if cancelled else min(refunded, amount),
         currency,
-        whole.items or (),
-        base.cart_id if said.cart_id is None else said.cart_id,
-        base.channel if said.channel is None else said.channel,
-        base.store if said.store is None else said.store,
-        base.coupon if said.coupon is None else said.coupon,
-        base.discount_minor if said.discount_minor is None else said.discount_minor,
-        base.shipping_minor if said.shipping_minor is None else said.shipping_minor,
+        carried.items or (),
+        *_stated(bare_body, whole_body, placed_body),
         cancelled,
         None if placed is None else placed[0],
         None if delivered_ms < 0 else delivered_ms,
         foreign,
+    )
+
+
+def _stated(
+    bare: Body | None, whole: Body | None, placed: Body | None
+) -> tuple[str | None, str | None, str | None, str | None, int | None, int | None]:
+    """Return cart_id, channel, store, coupon, discount and shipping, each from the first that states it."""
+    if bare is None and (placed is None or placed is whole or whole is None):  # the usual cases: one says it all
+        said = whole or placed or _NOTHING
+        return said.cart_id, said.channel, said.store, said.coupon, said.discount_minor, said.shipping_minor
+    every = [body for body in (bare, whole, placed) if body is not None]
+
+    def first(values: Iterable[Any]) -> Any:
+        return next((value for value in values if value is not None), None)
+
+    return (
+        first(body.cart_id for body in every),
+        first(body.channel for body in every),
+        first(body.store for body in every),
+        first(body.coupon for body in every),
+        first(body.discount_minor for body in every),
+        first(body.shipping_minor for body in every),
     )
 
 

@@ -7,8 +7,8 @@ the other half of the object may lie in another part of the same person.
 
 What is bounded, so that an unusual customer stays small:
 
-- `recent`, `views` and `scores` by time: they are dropped when no event within the horizon can need them;
-- `viewed` to the 20 newest products, `checkins` to the 500 newest quarter hours, `talks` to the 100 conversations
+- `recent` and `scores` by time: they are dropped when no event within the horizon can need them;
+- `views` to the 500 newest quarter hours with a view, `viewed` to the 20 newest products, `checkins` to the 500 newest quarter hours, `talks` to the 100 conversations
   that were active last;
 - the deltas of a cart line to 128, older ones being added up, lines to 2,000 a cart and carts to 1,000 a part, the
   ones changed longest ago being dropped. Below these caps carts are exact; above, a clearing in another part that
@@ -77,8 +77,10 @@ class Body(msgspec.Struct, array_like=True, gc=False, frozen=True):
 class OrderPart(msgspec.Struct, array_like=True, gc=False):
     """What this part knows of one order: the latest placing, the earliest payment, and what happened after.
 
-    `paid_body` is None for a bare payment that says nothing else; `paid_as_placed` says that it is the same as
-    `placed_body`, which is then not stored twice. `refunds` is by currency: sum in minor units, number.
+    `paid` is the earliest payment, `bare_body` what it said beside the amount if it is bare. The amount, currency and
+    items come from the earliest payment that carries them: `whole` is its key, None if that is `paid` itself, and
+    `paid_body` what it said; `paid_as_placed` says that this is the same as `placed_body`, which is then not stored
+    twice. `refunds` is by currency: sum in minor units, number.
     """
 
     placed: Key | None = None
@@ -89,6 +91,20 @@ class OrderPart(msgspec.Struct, array_like=True, gc=False):
     cancelled_ms: int = -1
     delivered_ms: int = -1
     refunds: dict[str, tuple[int, int]] | None = None
+    whole: Key | None = None
+    bare_body: Body | None = None
+
+    @property
+    def whole_key(self) -> Key | None:
+        """The earliest payment that carries the order, None if there is none."""
+        if self.paid_body is None and not self.paid_as_placed:
+            return None
+        return self.paid if self.whole is None else self.whole
+
+    @property
+    def whole_body(self) -> Body | None:
+        """What that payment said."""
+        return self.placed_body if self.paid_as_placed else self.paid_body
 
 
 class CartPart(msgspec.Struct, array_like=True, gc=False):

@@ -8,7 +8,7 @@ from schemas.fields import Data, Millis, Money, Name, Quantity, Text
 class PageViewed(Data):
     """A page was looked at."""
 
-    url: Name = Field(description="The page's address.")
+    url: Text = Field(description="The page's address.")
     title: Text | None = Field(default=None, description="The page's title.")
     dwell_ms: Millis | None = Field(default=None, description="How long it was looked at, in milliseconds.")
 
@@ -24,13 +24,13 @@ class ProductViewed(Data):
 class CategoryViewed(Data):
     """A category's page was looked at."""
 
-    category: Name = Field(description="The category.")
+    category: Text = Field(description="The category.")
 
 
 class SearchPerformed(Data):
     """Something was searched for."""
 
-    query: Name = Field(description="What was typed.")
+    query: Text = Field(description="What was typed.")
 
 
 class CartAdded(Data):

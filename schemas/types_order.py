@@ -34,7 +34,7 @@ class OrderPlaced(Data):
     """An order was placed; it is not yet paid."""
 
     order_id: Name = Field(description="The order's number, the same in every event about it.")
-    items: list[Item] = Field(min_length=1, description="What was ordered, at least one line.")
+    items: list[Item] = Field(description="What was ordered, line by line; empty if the lines are not told.")
     amount: Money = Field(description="What is to be paid in all, in `currency`.")
     currency: Currency = Field(description="ISO 4217 code of every amount of the event.")
     cart_id: Text | None = Field(default=None, description="The cart it empties; without one, all of the person's.")
@@ -49,7 +49,7 @@ class OrderPaid(Data):
     """An order was paid. With items, amount and currency it carries the whole order; all three or none are given."""
 
     order_id: Name = Field(description="The order's number, the same in every event about it.")
-    items: list[Item] | None = Field(default=None, min_length=1, description="What was paid for, at least one line.")
+    items: list[Item] | None = Field(default=None, description="What was paid for, line by line.")
     amount: Money | None = Field(default=None, description="What was paid in all, in `currency`.")
     currency: Currency | None = Field(default=None, description="ISO 4217 code of every amount of the event.")
     cart_id: Text | None = Field(default=None, description="The cart it empties; without one, all of the person's.")

@@ -55,7 +55,7 @@ class TicketOpened(_Ticket):
 class TicketAssigned(_Ticket):
     """A ticket was given to an agent."""
 
-    agent: Name = Field(description="Who works on it.")
+    agent: Text = Field(description="Who works on it.")
 
 
 class TicketReplied(_Ticket):

@@ -87,7 +87,7 @@ def day_of(year: int, month: int, day: int) -> int:
 def is_quiet(where: Zone, start: int, end: int, time_ms: int) -> bool:
     """Return whether the local time of day is in [start, end), minutes; past midnight if end is before start."""
     minute = (time_ms + where.offset(time_ms)) % DAY_MS // MINUTE_MS
-    return start <= minute < end if start < end else minute >= start or minute <= end
+    return start <= minute < end if start < end else minute >= start or minute < end
 
 
 def quiet_end(where: Zone, start: int, end: int, time_ms: int) -> int:

@@ -14,7 +14,7 @@ from schemas.firing import Firing
 from schemas.mark import EXPIRED, FIRED, HELD, HELD_OUT, OUTCOMES, PASSED, SUPPRESSED, Mark
 from schemas.settings import Settings
 from triggers.anchors import DayFirst, LowScore
-from triggers.clock import is_quiet, quiet_end, zone
+from triggers.clock import day_number, is_quiet, quiet_end, zone
 from triggers.due import Watch, watch
 from triggers.facts import Facts, PartLike
 from triggers.instances import Instance, marks_of
@@ -24,7 +24,7 @@ from triggers.terms import Cap
 
 DAY_MS = 86_400_000
 NAMESPACE = uuid5(NAMESPACE_URL, "kith:trigger")
-LOOKED_BACK_DAYS = 11  # with the horizon: beyond the days for which views and scores stay readable
+LOOKED_BACK_DAYS = 11  # with the horizon: well beyond the days for which scores stay readable
 
 
 class Engine:
@@ -36,12 +36,14 @@ class Engine:
         self._by_type: dict[str, tuple[Watch, ...]] = {}
         for event_type in sorted({each for ready in self.watches for each in ready.reads}):
             self._by_type[event_type] = tuple(ready for ready in self.watches if event_type in ready.reads)
-        self._passing = tuple(
-            f"{ready.rule.name}|" for ready in self.watches if isinstance(ready.rule.since, DayFirst | LowScore)
-        )
+        self._days = self._prefixes(DayFirst)
+        self._scores = self._prefixes(LowScore)
+        self._scores_ms = (settings.horizon_days + LOOKED_BACK_DAYS) * DAY_MS
         windows = [rule.cap.window_ms for rule in ruleset.rules if isinstance(rule.cap, Cap)]
-        windows += [cap.window_ms for cap in ruleset.caps.values()]
-        self._keep_ms = max([(settings.horizon_days + LOOKED_BACK_DAYS) * DAY_MS, *windows])
+        self._caps_ms = max([0, *windows, *(cap.window_ms for cap in ruleset.caps.values())])
+
+    def _prefixes(self, kind: type) -> tuple[str, ...]:
+        return tuple(f"{rule.name}|" for rule in self.ruleset.rules if isinstance(rule.since, kind))
 
     def affected(self, event_type: str) -> tuple[Watch, ...]:
         """Return the rules whose next time an event of the type can change."""
@@ -167,17 +169,30 @@ class Engine:
         )
         return used >= general.count
 
-    def prune(self, part: PartLike, now_ms: int) -> int:
-        """Drop the marks of views and scores that are too old to be among a part's facts; return how many went.
+    def prune(self, part: PartLike, now_ms: int, views_from_ms: int = 0) -> int:
+        """Drop the marks of views and scores that a part can no longer give as facts; return how many went.
 
-        What caps count stays as long as a cap can count it; marks of orders, carts, tickets and calendar dates stay.
+        Scores are among the facts for a time after the part's newest event. Views are kept by number: the oldest that
+        the part still holds is `views_from_ms` (0: none has been dropped yet), and days well before it are over. What
+        a cap can count stays as long as it can; marks of orders, carts, tickets and calendar dates stay for good.
         """
-        cut = min(now_ms, part.last_ms) - self._keep_ms
+        last_ms = min(now_ms, part.last_ms)
         marks = part.marks
-        gone = [key for key, mark in marks.items() if mark.at_ms < cut and key.startswith(self._passing)]
+        old = [key for key, mark in marks.items() if mark.at_ms < last_ms - self._caps_ms]
+        gone = [
+            key
+            for key in old
+            if (key.startswith(self._scores) and marks[key].at_ms < last_ms - self._scores_ms)
+            or (key.startswith(self._days) and _day_end(key) < views_from_ms)
+        ]
         for key in gone:
             del marks[key]
         return len(gone)
+
+
+def _day_end(key: str) -> int:
+    """Return an instant by which the local day of a view's mark was over in every time zone."""
+    return (day_number(key.split("|", 2)[1]) + 2) * DAY_MS
 
 
 def _fired(facts: Facts) -> list[tuple[str, str, int]]:

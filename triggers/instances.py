@@ -44,15 +44,10 @@ def marks_of(facts: Facts, key: str) -> dict[str, Mark]:
     raise StateError(f"a fact names the part {key!r}, which the person does not hold: rebuild the state by a replay")
 
 
-def escaped(instance: str) -> str:
-    """Return the instance as it stands in a mark key: free of the key's separator, and still one to one."""
-    return instance.replace("%", "%25").replace("|", "%7C") if "|" in instance or "%" in instance else instance
-
-
 def _mark(prefix: str, facts: Facts, found: Found) -> tuple[str, Mark | None]:
     instance = found[0]
-    if "|" in instance or "%" in instance:
-        instance = escaped(instance)
+    if "|" in instance:  # a key is split at its first two separators
+        instance = instance.replace("|", "%7C")
     key = f"{prefix}{instance}|{found[1]}"
     parts = facts.parts
     if parts[0].key == found[3]:

@@ -19,8 +19,9 @@ def orders(events: list[Event]) -> dict[str, dict[str, Any]]:
         if not payments:
             continue
         payment = payments[0]
-        if payment.data.amount is not None:
-            says = payment.data
+        whole = [e for e in payments if e.data.amount is not None]
+        if whole:
+            says = whole[0].data
         elif placings:
             says = placings[-1].data
         else:

@@ -128,7 +128,7 @@ def parse(line: Line, s: Settings) -> Event:
     if not isinstance(v, dict):
         raise BadLine("invalid", "not an object")
     if any(c == "\0" or "\ud800" <= c <= "\udfff" for t in _texts(v) for c in t):
-        raise BadLine("invalid", "NUL or lone surrogate")
+        raise BadLine("not_json", "NUL or lone surrogate")
     kind = v.get("type")
     if not isinstance(kind, str):
         raise BadLine("invalid", "type")
@@ -186,8 +186,10 @@ def read(lines: list[Line], s: Settings) -> tuple[list[Event], list[dict[str, An
     for same in by_id.values():
         best = min(same, key=lambda e: (e.time, e.line[2]))
         events.append(best)
-        for other in same:
-            if other.content != best.content:
+        told = {best.content}
+        for other in sorted(same, key=lambda e: (e.time, e.line[2], e.line[0], e.line[1])):
+            if other.content not in told:
+                told.add(other.content)
                 bury(other.line, "id_conflict", "id")
             elif other is not best:
                 counts["duplicates"] += 1

@@ -104,6 +104,16 @@ def test_quiet_hours_hold_from_their_beginning_to_their_end(when: str, goes: str
     assert [(row.due_ms, row.fired_ms) for row in person.rows] == [(at(when), at(goes))]
 
 
+@pytest.mark.parametrize(
+    ("when", "goes"), [("11:59", "11:59"), ("12:00", "13:00"), ("12:59", "13:00"), ("13:00", "13:00")]
+)
+def test_quiet_hours_within_a_day_hold_likewise(when: str, goes: str):
+    person = Person({"r": AT_ONCE}, only="r", quiet_hours={"from": "12:00", "to": "13:00"})
+    person.happens(at(f"2026-03-02 {when}"), "app.opened")
+    person.until(at("2026-03-02 20:00"))
+    assert [row.fired_ms for row in person.rows] == [at(f"2026-03-02 {goes}")]
+
+
 def test_what_is_held_is_looked_at_only_at_the_end_and_everything_is_checked_again():
     person = Person({"r": AT_ONCE}, only="r")
     person.happens(at("2026-03-02 23:00"), "app.opened", event_id="x")
@@ -351,19 +361,27 @@ def test_separators_in_cart_ids_keep_marks_apart():
     assert len(person.parts["phone:1"].marks) == 3
 
 
-def test_pruning_drops_old_marks_of_views_and_scores_and_no_others():
+def test_pruning_drops_marks_of_views_and_scores_that_are_no_longer_facts_and_no_others():
     person = Person()
     for event_type, data in (("product.viewed", {}), ("chat.rated", {"score": 1}), ("cart.added", {"sku": "A"})):
         person.happens(NOON, event_type, **data)
     person.pays(NOON + 5 * DAY)
     person.until(NOON + 6 * DAY)
     part = person.parts["phone:1"]
+
+    def names() -> list[str]:
+        return sorted({key.split("|")[0] for key in part.marks})
+
     part.last_ms = NOON + 18 * DAY
     assert person.engine.prune(part, NOON + 99 * DAY) == 0
-    part.last_ms = NOON + 20 * DAY
-    before = {key.split("|")[0] for key in part.marks}
-    assert person.engine.prune(part, NOON + 99 * DAY) == 2
-    assert before - {key.split("|")[0] for key in part.marks} == {"browse-no-order", "low-score"}
+    part.last_ms = NOON + 18 * DAY + 1
+    before = names()
+    assert person.engine.prune(part, NOON + 99 * DAY) == 1
+    assert names() == [name for name in before if name != "low-score"]
+    over = at("2026-03-04 00:00", "UTC")
+    assert person.engine.prune(part, NOON + 99 * DAY, over) == 0
+    assert person.engine.prune(part, NOON + 99 * DAY, over + 1) == 1
+    assert names() == [name for name in before if name not in ("low-score", "browse-no-order")]
 
 
 def test_pruning_keeps_what_a_cap_may_still_count():
