@@ -49,7 +49,12 @@ def _replied(part: Part, at: int, event_id: str, data: Any) -> None:
 
 def _resolved(part: Part, at: int, event_id: str, data: Any) -> None:
     ticket = _ticket(part, data.ticket_id)
-    ticket.resolved = _later(ticket.resolved, (at, event_id))
+    known = ticket.resolved
+    if known is not None and at == known[0]:
+        ticket.resolved_beside = sorted([*(ticket.resolved_beside or ()), min(event_id, known[1])])
+    elif known is None or at > known[0]:
+        ticket.resolved_beside = None
+    ticket.resolved = _later(known, (at, event_id))
 
 
 def _reopened(part: Part, at: int, event_id: str, data: Any) -> None:

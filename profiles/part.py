@@ -115,7 +115,10 @@ class CartPart(msgspec.Struct, array_like=True, gc=False):
 
 
 class TicketPart(msgspec.Struct, array_like=True, gc=False):
-    """What this part knows of one ticket: the latest of each kind of event, the first opening and the first reply."""
+    """What this part knows of one ticket: the latest of each kind of event, the first opening and the first reply.
+
+    `resolved_beside` are the ids of further resolutions at the very instant of the latest.
+    """
 
     opened: Key | None = None
     first_opened_ms: int = -1
@@ -128,6 +131,7 @@ class TicketPart(msgspec.Struct, array_like=True, gc=False):
     priority: str | None = None
     sku: str | None = None
     order_id: str | None = None
+    resolved_beside: list[str] | None = None
 
 
 class TalkPart(msgspec.Struct, array_like=True, gc=False):

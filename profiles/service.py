@@ -11,19 +11,28 @@ COMPLAINTS = frozenset({"complaint", "complaints", "投诉"})
 
 
 class Ticket(msgspec.Struct, gc=False):
-    """A ticket. `resolved` is (time, event id, part key) of the latest resolution; times are epoch ms."""
+    """A ticket. Times are epoch ms.
+
+    `resolutions` are (time, event id, part key) of the latest resolution and of any others at the same instant,
+    ascending.
+    """
 
     ticket_id: str
     open: bool
     opened_ms: int | None
     replied_ms: int | None
-    resolved: tuple[int, str, str] | None
+    resolutions: tuple[tuple[int, str, str], ...]
     subject: str | None
     category: str | None
     priority: str | None
     sku: str | None
     order_id: str | None
     score: int | None
+
+    @property
+    def resolved(self) -> tuple[int, str, str] | None:
+        """The latest resolution, None if there is none."""
+        return self.resolutions[-1] if self.resolutions else None
 
 
 class Score(msgspec.Struct, gc=False, frozen=True):
@@ -64,7 +73,7 @@ def _join(ticket_id: str, held: list[tuple[str, TicketPart]]) -> Ticket:
     opened: Key | None = None
     about = held[0][1]
     going: Key | None = None
-    resolved: tuple[int, str, str] | None = None
+    resolutions: list[tuple[int, str, str]] = []
     rating: tuple[int, str, int] | None = None
     first_opened = replied = -1
     for part_key, ticket in held:
@@ -74,20 +83,24 @@ def _join(ticket_id: str, held: list[tuple[str, TicketPart]]) -> Ticket:
         for key in (ticket.opened, ticket.reopened):
             if key is not None and (going is None or key > going):
                 going = key
-        if ticket.resolved is not None and (resolved is None or ticket.resolved > resolved[:2]):
-            resolved = (*ticket.resolved, part_key)
+        if ticket.resolved is not None and (not resolutions or ticket.resolved[0] >= resolutions[0][0]):
+            at, event_id = ticket.resolved
+            if resolutions and at > resolutions[0][0]:
+                resolutions.clear()
+            resolutions += [(at, each, part_key) for each in (event_id, *(ticket.resolved_beside or ()))]
         if ticket.rating is not None and (rating is None or ticket.rating[:2] > rating[:2]):
             rating = ticket.rating
         if ticket.first_opened_ms >= 0 and (first_opened < 0 or ticket.first_opened_ms < first_opened):
             first_opened = ticket.first_opened_ms
         if ticket.replied_ms >= 0 and (replied < 0 or ticket.replied_ms < replied):
             replied = ticket.replied_ms
+    resolutions.sort()
     return Ticket(
         ticket_id,
-        going is not None and (resolved is None or going > resolved[:2]),
+        going is not None and (not resolutions or going > resolutions[-1][:2]),
         None if first_opened < 0 else first_opened,
         None if replied < 0 else replied,
-        resolved,
+        tuple(resolutions),
         about.subject,
         about.category,
         about.priority,

@@ -10,6 +10,8 @@ from profiles.facts import Facts
 from profiles.part import Part
 from schemas.event import Event
 from schemas.settings import Settings
+from triggers.instances import NEVER
+
 
 class MoveItem(msgspec.Struct):
     """This person's share of one `PartChange`: the parts that leave, and those that come with where from."""
@@ -25,10 +27,11 @@ class Person:
 
     `members` are the keys of the parts by the commands read so far; `parts` those really held. They differ only while
     parts travel, and then the person is frozen: events and commands wait in `queue` until the parts of `wait` are in.
-    `clock_ms` is the latest instant the person has reached; `wake_ms` is when something may be due, never too late.
+    `clock_ms` is the latest instant the person has reached. `checks` says for each rule when it is to be looked at,
+    `wake_ms` is the earliest of them.
     """
 
-    __slots__ = ("_facts", "clock_ms", "members", "one_id", "parts", "queue", "touched", "wait", "wake_ms")
+    __slots__ = ("_facts", "checks", "clock_ms", "members", "one_id", "parts", "queue", "touched", "wait", "wake_ms")
 
     def __init__(self, one_id: str) -> None:
         self.one_id = one_id
@@ -37,7 +40,8 @@ class Person:
         self.queue: deque[Event | MoveItem] | None = None
         self.wait: tuple[int, set[str]] | None = None
         self.clock_ms = 0
-        self.wake_ms: int | None = None
+        self.checks: list[int] = []
+        self.wake_ms = NEVER
         self.touched = True
         self._facts: Facts | None = None
 
@@ -73,7 +77,7 @@ class PersonAtRest(msgspec.Struct, array_like=True, gc=False):
     """The stored form of a person with nothing under way."""
 
     clock_ms: int
-    wake_ms: int | None
+    checks: list[int | None]
     parts: list[Part]
 
 
@@ -83,14 +87,17 @@ _decoder = msgspec.msgpack.Decoder(PersonAtRest)
 
 def freeze(person: Person) -> bytes:
     """Return the person as bytes; only for one with nothing under way."""
-    return _encoder.encode(PersonAtRest(person.clock_ms, person.wake_ms, list(person.parts.values())))
+    checks = [None if check_ms == NEVER else check_ms for check_ms in person.checks]
+    return _encoder.encode(PersonAtRest(person.clock_ms, checks, list(person.parts.values())))
 
 
 def thaw(one_id: str, stored: bytes) -> Person:
     """Return the person that `freeze` stored."""
     rest: Any = _decoder.decode(stored)
     person = Person(one_id)
-    person.clock_ms, person.wake_ms = rest.clock_ms, rest.wake_ms
+    person.clock_ms = rest.clock_ms
+    person.checks = [NEVER if check_ms is None else check_ms for check_ms in rest.checks]
+    person.wake_ms = min(person.checks, default=NEVER)
     for part in rest.parts:
         person.parts[part.key] = part
     return person

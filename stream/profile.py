@@ -23,6 +23,7 @@ from stream.messages import PartChange, PartTransfer, Request, Routed
 from stream.people import People
 from stream.person import MoveItem, Person
 from triggers.engine import Engine
+from triggers.instances import NEVER
 
 
 class ProfileStage:
@@ -50,7 +51,7 @@ class ProfileStage:
         self._publish = publish
         self._owns = owns
         self._inbox: dict[tuple[int, str], Part] = {}
-        self._wake_after = engine.wake_after
+        self._after_event = engine.after_event
 
     def event(self, message: Routed) -> None:
         """Fold the event into its part, now or when the person is no longer frozen; or bounce it."""
@@ -103,7 +104,7 @@ class ProfileStage:
     def advance(self, to_ms: int) -> None:
         """Move everybody's clock on to `to_ms`, firing what is due by then, that instant included."""
         for person in self.people.each():
-            if person.wake_ms is not None and person.wake_ms <= to_ms and person.wait is None:
+            if person.wake_ms <= to_ms and person.wait is None:
                 self._fire_before(person, to_ms + 1)
                 self.people.put(person)
 
@@ -156,12 +157,13 @@ class ProfileStage:
 
     def _parts_changed(self, person: Person) -> None:
         person.parts_changed()
-        self._set_wake(person)
+        person.checks = self._engine.checks(person.facts(self._settings))
+        person.wake_ms = min(person.checks, default=NEVER)
 
     def _count(self, person: Person, event: Event) -> None:
         """Fold the event into its part; wake no later than what it made due."""
         time_ms = event.time_ms
-        if person.wake_ms is not None and person.wake_ms < time_ms:
+        if person.wake_ms < time_ms:
             self._fire_before(person, time_ms)
         if not self._fold(person.parts[event.idents[0]], event):
             self.duplicates += 1
@@ -170,10 +172,8 @@ class ProfileStage:
             person.clock_ms = time_ms
         facts = person.facts(self._settings)
         facts.folded(event)
-        person.wake_ms = self._wake_after(facts, event.type, time_ms, person.wake_ms)
-
-    def _set_wake(self, person: Person) -> None:
-        person.wake_ms = self._engine.next_wake(person.facts(self._settings))
+        if self._after_event(person.checks, facts, event.type, time_ms):
+            person.wake_ms = min(person.checks, default=NEVER)
 
     def _fire_before(self, person: Person, before_ms: int) -> None:
         """Fire what is due before the instant, each at its time.
@@ -181,13 +181,14 @@ class ProfileStage:
         What became known only after its due time counts from the person's clock: it fires there, once every event
         of that instant is in.
         """
-        while person.wake_ms is not None and person.wake_ms < before_ms:
+        while person.wake_ms < before_ms:
             now_ms = max(person.wake_ms, person.clock_ms)
             if now_ms >= before_ms:
                 return
-            for firing in self._engine.fire_at(person.facts(self._settings), now_ms, person.one_id, person.one_id):
+            facts = person.facts(self._settings)
+            for firing in self._engine.fire_at(facts, now_ms, person.one_id, person.checks):
                 self._publish(firing)
             person.clock_ms = now_ms
-            self._set_wake(person)
-            if person.wake_ms is not None and person.wake_ms <= now_ms:
+            person.wake_ms = min(person.checks)
+            if person.wake_ms <= now_ms:
                 raise StateError(f"a timer of {person.one_id} stands still at {now_ms}: report the rule and the event")

@@ -134,14 +134,12 @@ class _Replay:
         send = self._pipeline.send
         row = self._rows.event
         types = self._types
-        sent = 0
         last_ms = 0
-        for event in self._sorter.sorted(until_ms, self._refuse):
+        for sent, event in enumerate(self._sorter.sorted(until_ms, self._refuse)):
             send(event)
             types[event.type] += 1
             row((event.id, event.type, event.time_ms, event.idents[0] if event.idents else None))
             last_ms = event.time_ms
-            sent += 1
             if sent % EVERY == 0:
                 self._progress("run", sent, self._sorter.added)
         self._until_ms = last_ms if until_ms is None else until_ms
@@ -157,7 +155,8 @@ class _Replay:
     def write(self) -> dict[str, Any]:
         """Write the tables of people, the database and the summary; return the summary."""
         folder = self._folder
-        totals = write_people(folder, self._graph, self._pipeline.stages, self._settings, self._until_ms, self._progress)
+        stages = self._pipeline.stages
+        totals = write_people(folder, self._graph, stages, self._settings, self._until_ms, self._progress)
         evidence = TableWriter(folder / "evidence.parquet", EVIDENCE)
         for row in self._graph.evidence():
             evidence.add((row.kind, row.a, row.b, row.time_ms, row.event_id))

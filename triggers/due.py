@@ -1,6 +1,6 @@
 """`due`: when the rules have to look at a person next, and the instances there are, from the facts and the marks alone.
 
-A `Watch` is one rule made ready for this. `next_check` is the lean form, `next_after` the leanest, for every event;
+A `Watch` is one rule made ready for this. `next_check` is the lean form, `check_after` the leanest, for every event;
 `pending` gives the instances themselves. All are functions of the facts: nothing about time is stored but the marks.
 """
 
@@ -11,7 +11,7 @@ from triggers import scope
 from triggers.anchors import Calendar, DayFirst
 from triggers.facts import Facts
 from triggers.find import finder
-from triggers.instances import Instance, earliest, still_open
+from triggers.instances import NEVER, Instance, earliest, still_open
 from triggers.local_days import CalendarWatch, DayWatch
 from triggers.model import Rule
 
@@ -29,10 +29,10 @@ class Watch(Protocol):
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the instances without a final mark, those of calendar dates up to the year after `now_ms`."""
 
-    def next_after(self, facts: Facts, event_type: str, time_ms: int) -> int | None:
-        """Return the earliest check that an event just folded can have brought; None if it brought none.
+    def check_after(self, facts: Facts, event_type: str, time_ms: int, check_ms: int) -> int:
+        """Return the next check after an event was folded, given what it was before; NEVER if there is none.
 
-        The lesser of this and what `next_check` was before the event is never later than what it is now.
+        Never later than `next_check` would say; it may be earlier, where that is much cheaper to tell.
         """
 
 
@@ -50,9 +50,10 @@ class PlainWatch:
         """Return the earliest instant in ms at which an instance without a final mark is to be looked at."""
         return earliest(self._prefix, facts, self._find(facts))
 
-    def next_after(self, facts: Facts, event_type: str, time_ms: int) -> int | None:
+    def check_after(self, facts: Facts, event_type: str, time_ms: int, check_ms: int) -> int:
         """Return `next_check`: these rules look at few facts."""
-        return earliest(self._prefix, facts, self._find(facts))
+        found_ms = earliest(self._prefix, facts, self._find(facts))
+        return NEVER if found_ms is None else found_ms
 
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the instances without a final mark."""

@@ -13,18 +13,15 @@ from uuid import NAMESPACE_URL, uuid5
 from schemas.firing import Firing
 from schemas.mark import EXPIRED, FIRED, HELD, HELD_OUT, OUTCOMES, PASSED, SUPPRESSED, Mark
 from schemas.settings import Settings
-from triggers.anchors import DayFirst, LowScore
-from triggers.clock import day_number, is_quiet, quiet_end, zone
+from triggers.clock import is_quiet, quiet_end, zone
 from triggers.due import Watch, watch
-from triggers.facts import Facts, PartLike
-from triggers.instances import Instance, marks_of
+from triggers.facts import Facts
+from triggers.instances import NEVER, Instance, marks_of
 from triggers.rules import RuleSet
 from triggers.scope import plain
 from triggers.terms import Cap
 
-DAY_MS = 86_400_000
 NAMESPACE = uuid5(NAMESPACE_URL, "kith:trigger")
-LOOKED_BACK_DAYS = 11  # with the horizon: well beyond the days for which scores stay readable
 
 
 class Engine:
@@ -33,63 +30,62 @@ class Engine:
     def __init__(self, ruleset: RuleSet, settings: Settings) -> None:
         self.ruleset = ruleset
         self.watches: tuple[Watch, ...] = tuple(watch(rule, settings, ruleset.timezone) for rule in ruleset.rules)
-        self._by_type: dict[str, tuple[Watch, ...]] = {}
+        self._by_type: dict[str, tuple[tuple[int, Watch], ...]] = {}
         for event_type in sorted({each for ready in self.watches for each in ready.reads}):
-            self._by_type[event_type] = tuple(ready for ready in self.watches if event_type in ready.reads)
-        self._days = self._prefixes(DayFirst)
-        self._scores = self._prefixes(LowScore)
-        self._scores_ms = (settings.horizon_days + LOOKED_BACK_DAYS) * DAY_MS
-        windows = [rule.cap.window_ms for rule in ruleset.rules if isinstance(rule.cap, Cap)]
-        self._caps_ms = max([0, *windows, *(cap.window_ms for cap in ruleset.caps.values())])
-
-    def _prefixes(self, kind: type) -> tuple[str, ...]:
-        return tuple(f"{rule.name}|" for rule in self.ruleset.rules if isinstance(rule.since, kind))
+            self._by_type[event_type] = tuple(
+                (place, ready) for place, ready in enumerate(self.watches) if event_type in ready.reads
+            )
 
     def affected(self, event_type: str) -> tuple[Watch, ...]:
         """Return the rules whose next time an event of the type can change."""
-        return self._by_type.get(event_type, ())
+        return tuple(ready for _, ready in self._by_type.get(event_type, ()))
 
-    def next_wake(self, facts: Facts) -> int | None:
-        """Return the earliest instant in ms at which anything is to be looked at, None if there is nothing."""
-        earliest: int | None = None
-        for ready in self.watches:
-            check_ms = ready.next_check(facts)
-            if check_ms is not None and (earliest is None or check_ms < earliest):
-                earliest = check_ms
-        return earliest
+    def checks(self, facts: Facts) -> list[int]:
+        """Return for each rule, by its place in `watches`, the instant in ms at which it is to be looked at next.
 
-    def wake_after(self, facts: Facts, event_type: str, time_ms: int, wake_ms: int | None) -> int | None:
-        """Return when to wake after an event, given when it was to be before the event; the lean form per event.
-
-        Never later than `next_wake`; earlier if what `wake_ms` stood for is called off. Waking too early is harmless:
-        `fire_at` then gives nothing, and `next_wake` the exact time.
+        NEVER where there is nothing. A stage keeps the list beside a person, wakes at its minimum, and hands it to
+        `after_event` and `fire_at`; after parts came or left it is made anew.
         """
-        for ready in self._by_type.get(event_type, ()):
-            check_ms = ready.next_after(facts, event_type, time_ms)
-            if check_ms is not None and (wake_ms is None or check_ms < wake_ms):
-                wake_ms = check_ms
-        return wake_ms
+        return [
+            NEVER if check_ms is None else check_ms
+            for check_ms in [ready.next_check(facts) for ready in self.watches]
+        ]
 
-    def fire_at(self, facts: Facts, now_ms: int, one_id: str, oldest_ident: str) -> list[Firing]:
+    def after_event(self, checks: list[int], facts: Facts, event_type: str, time_ms: int) -> bool:
+        """Bring a person's checks up to date after an event was folded; return whether they can have changed.
+
+        A check may come out too early, where what it stood for was called off, but never too late.
+        """
+        affected = self._by_type.get(event_type)
+        if affected is None:
+            return False
+        for place, ready in affected:
+            checks[place] = ready.check_after(facts, event_type, time_ms, checks[place])
+        return True
+
+    def fire_at(self, facts: Facts, now_ms: int, one_id: str, checks: list[int]) -> list[Firing]:
         """Decide all that is to be looked at by `now_ms`, by rule, instance and anchor id, and mark it.
 
-        `oldest_ident` is the person's oldest identifier, which decides about holdouts; `one_id` is only handed on.
-        Returns the rows; what is held or passed gives none. A second call at the same instant gives nothing.
+        `checks` says which rules to look at, and is brought up to date. The OneID is made of the person's oldest
+        identifier and decides about holdouts. Returns the rows; what is held or passed gives none. A second call at
+        the same instant gives nothing.
         """
         came: list[tuple[Instance, Watch]] = []
-        for ready in self.watches:
-            check_ms = ready.next_check(facts)
-            if check_ms is not None and check_ms <= now_ms:
-                came += [(each, ready) for each in ready.pending(facts, now_ms) if each.check_ms <= now_ms]
-        if not came:
-            return []
-        came.sort(key=lambda each: each[0].order)
-        fired = _fired(facts)
+        places = [place for place, check_ms in enumerate(checks) if check_ms <= now_ms]
+        for place in places:
+            ready = self.watches[place]
+            came += [(each, ready) for each in ready.pending(facts, now_ms) if each.check_ms <= now_ms]
         rows: list[Firing] = []
-        for instance, ready in came:
-            row = self._decide(facts, now_ms, one_id, oldest_ident, instance, ready, fired)
-            if row is not None:
-                rows.append(row)
+        if came:
+            came.sort(key=lambda each: each[0].order)
+            fired = _fired(facts)
+            for instance, ready in came:
+                row = self._decide(facts, now_ms, one_id, instance, ready, fired)
+                if row is not None:
+                    rows.append(row)
+        for place in places:
+            check_ms = self.watches[place].next_check(facts)
+            checks[place] = NEVER if check_ms is None else check_ms
         return rows
 
     def _decide(
@@ -97,7 +93,6 @@ class Engine:
         facts: Facts,
         now_ms: int,
         one_id: str,
-        oldest_ident: str,
         instance: Instance,
         ready: Watch,
         fired: list[tuple[str, str, int]],
@@ -123,7 +118,7 @@ class Engine:
             outcome, at_ms = HELD, quiet_end(where, quiet.start, quiet.end, now_ms)
         elif rule.expires_after is not None and now_ms >= instance.due_ms + rule.expires_after:
             outcome = EXPIRED
-        elif in_holdout(rule.name, oldest_ident, self.ruleset.held_out(rule).threshold):
+        elif in_holdout(rule.name, one_id, self.ruleset.held_out(rule).threshold):
             outcome = HELD_OUT
         else:
             outcome = FIRED
@@ -169,31 +164,6 @@ class Engine:
         )
         return used >= general.count
 
-    def prune(self, part: PartLike, now_ms: int, views_from_ms: int = 0) -> int:
-        """Drop the marks of views and scores that a part can no longer give as facts; return how many went.
-
-        Scores are among the facts for a time after the part's newest event. Views are kept by number: the oldest that
-        the part still holds is `views_from_ms` (0: none has been dropped yet), and days well before it are over. What
-        a cap can count stays as long as it can; marks of orders, carts, tickets and calendar dates stay for good.
-        """
-        last_ms = min(now_ms, part.last_ms)
-        marks = part.marks
-        old = [key for key, mark in marks.items() if mark.at_ms < last_ms - self._caps_ms]
-        gone = [
-            key
-            for key in old
-            if (key.startswith(self._scores) and marks[key].at_ms < last_ms - self._scores_ms)
-            or (key.startswith(self._days) and _day_end(key) < views_from_ms)
-        ]
-        for key in gone:
-            del marks[key]
-        return len(gone)
-
-
-def _day_end(key: str) -> int:
-    """Return an instant by which the local day of a view's mark was over in every time zone."""
-    return (day_number(key.split("|", 2)[1]) + 2) * DAY_MS
-
 
 def _fired(facts: Facts) -> list[tuple[str, str, int]]:
     """Return (rule, purpose, fired time) of all that fired for a person."""
@@ -210,8 +180,11 @@ def trigger_id(identity: tuple[str, str, str]) -> str:
     return str(uuid5(NAMESPACE, "\0".join(identity)))  # no identifier, id or name can hold a NUL
 
 
-def in_holdout(rule: str, oldest_ident: str, threshold: int) -> bool:
-    """Return whether a person is held out from a rule: the first 64 bits of a SHA-256 below the threshold."""
+def in_holdout(rule: str, one_id: str, threshold: int) -> bool:
+    """Return whether a person is held out from a rule: the first 64 bits of a SHA-256 below the threshold.
+
+    The OneID stands for the person's oldest identifier, of which it is made.
+    """
     if threshold == 0:
         return False
-    return int.from_bytes(sha256(f"{rule}\0{oldest_ident}".encode()).digest()[:8], "big") < threshold
+    return int.from_bytes(sha256(f"{rule}\0{one_id}".encode()).digest()[:8], "big") < threshold

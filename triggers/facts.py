@@ -120,8 +120,8 @@ class TicketLike(Protocol):
     """A service ticket."""
 
     @property
-    def resolved(self) -> Anchor | None:
-        """The latest `ticket.resolved`."""
+    def resolutions(self) -> Sequence[Anchor]:
+        """The latest `ticket.resolved`, and any others at the same instant, ascending."""
 
     @property
     def open(self) -> bool:

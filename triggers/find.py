@@ -171,11 +171,11 @@ def _tickets(after: int, limit: Limit, until_reopened: bool) -> Find:
         stop = limit(facts)
         found: list[Found] = []
         for ticket_id, ticket in tickets.items():
-            if ticket.resolved is None or (until_reopened and ticket.open):
+            if until_reopened and ticket.open:
                 continue
-            time_ms, event_id, part = ticket.resolved
-            if stop is None or stop <= (time_ms, event_id):
-                found.append((ticket_id, event_id, time_ms, part, time_ms + after, ticket))
+            for time_ms, event_id, part in ticket.resolutions:
+                if stop is None or stop <= (time_ms, event_id):
+                    found.append((ticket_id, event_id, time_ms, part, time_ms + after, ticket))
         return found
 
     return find

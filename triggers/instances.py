@@ -13,6 +13,10 @@ Found = tuple[str, str, int, str, int, Any]
 """(instance, anchor_id, anchor_ms, part, due_ms, subject) of an instance that nothing has called off."""
 
 
+NEVER = 1 << 62
+"""A check that does not come, in ms: later than any time, and still a number, so that a minimum is cheap."""
+
+
 class Instance(msgspec.Struct, frozen=True):
     """An instance without a final mark. `check_ms` is when it is looked at: due, or the end of the hold if later.
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.mark import FIRED, HELD, HELD_OUT, Mark
+from schemas.mark import HELD, Mark
 from triggers import scope
 from triggers.anchors import Calendar
 from triggers.clock import DAY_MS, Zone, day_number, iso_day, year_of, zone
 from triggers.dates import days_from
 from triggers.facts import Facts
 from triggers.find import limit_of, until_reads
-from triggers.instances import Found, Instance, earliest, marks_of, still_open
+from triggers.instances import NEVER, Found, Instance, earliest, still_open
 from triggers.model import Rule
 
 STATED = "customer.identified"
@@ -43,31 +43,19 @@ class DayWatch:
         """Return the earliest instant in ms at which a day without a final mark is to be looked at."""
         return earliest(self._prefix, facts, self._find(facts))
 
-    def next_after(self, facts: Facts, event_type: str, time_ms: int) -> int | None:
-        """Return None at once for a further view of the newest day and for an order, else `next_check`."""
+    def check_after(self, facts: Facts, event_type: str, time_ms: int, check_ms: int) -> int:
+        """Return the time due for the day of a view, if that is earlier; other events but a trait only call off."""
         if event_type == VIEWED:
-            views = facts.views()
-            if views and views[-1][0] < time_ms:  # not the first of its quarter hour
-                return None
-            if len(views) > 1 and views[-1][0] == time_ms:
-                before = views[-2]
-                where = zone(facts.timezone or self._default_zone)
-                day = where.day(time_ms)
-                if where.day(before[0]) == day and not self._elsewhere(facts, before, day):
-                    return None
-        elif event_type != STATED:  # it can only call off
-            return None
-        return earliest(self._prefix, facts, self._find(facts))
+            where = zone(facts.timezone or self._default_zone)
+            return min(check_ms, where.at(where.day(time_ms) + self._days, self._at))
+        if event_type != STATED:
+            return check_ms
+        found_ms = self.next_check(facts)
+        return NEVER if found_ms is None else found_ms
 
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the days without a final mark."""
         return still_open(self.rule.name, facts, self._find(facts))
-
-    def _elsewhere(self, facts: Facts, view: tuple[int, str, str], day: int) -> bool:
-        """Return whether a mark gives a view another day than its local one: at most one from UTC's, in any zone."""
-        marks = marks_of(facts, view[2])
-        utc = view[0] // DAY_MS
-        return any(f"{self._prefix}{iso_day(o)}|{view[1]}" in marks for o in (utc - 1, utc, utc + 1) if o != day)
 
     def _kept(self, facts: Facts) -> dict[str, tuple[str, Mark]]:
         """Return the day and mark of each view that has one."""
@@ -106,7 +94,7 @@ class DayWatch:
 
 
 class CalendarWatch:
-    """A date from a trait. One decision for each date, and one message a year, over all parts of the person."""
+    """A date from a trait. One decision a year, over all parts of the person."""
 
     __slots__ = ("_at", "_default_zone", "_prefix", "_since", "reads", "rule", "scope")
 
@@ -134,9 +122,10 @@ class CalendarWatch:
                 best = check_ms
         return best
 
-    def next_after(self, facts: Facts, event_type: str, time_ms: int) -> int | None:
+    def check_after(self, facts: Facts, event_type: str, time_ms: int, check_ms: int) -> int:
         """Return `next_check`: few events state a trait."""
-        return self.next_check(facts)
+        found_ms = self.next_check(facts)
+        return NEVER if found_ms is None else found_ms
 
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the dates without a final mark up to the year after `now_ms`."""
@@ -175,12 +164,12 @@ class CalendarWatch:
         over, held = self._decided(facts)
         for year, day in days_from(self._since, stated[0], year_of(where.day(stated[1]))):
             date = iso_day(day)
-            if date not in over and date[:4] not in over:
+            if date[:4] not in over:
                 due_ms = where.at(day, self._at)
                 yield year, date, due_ms, max(due_ms, held.get(date, due_ms))
 
     def _decided(self, facts: Facts) -> tuple[set[str], dict[str, int]]:
-        """Return the dates and years that are over, and until when dates are held."""
+        """Return the years that are over, and until when dates are held."""
         prefix = self._prefix
         over: set[str] = set()
         held: dict[str, int] = {}
@@ -191,7 +180,5 @@ class CalendarWatch:
                     if mark.outcome == HELD:
                         held[date] = max(mark.at_ms, held.get(date, mark.at_ms))
                         continue
-                    over.add(date)
-                    if mark.outcome in (FIRED, HELD_OUT):
-                        over.add(date[:4])
+                    over.add(date[:4])
         return over, held

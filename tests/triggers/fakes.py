@@ -97,7 +97,7 @@ class FakeCart:
 
 @dataclass
 class FakeTicket:
-    resolved: tuple[int, str, str] | None
+    resolutions: tuple[tuple[int, str, str], ...]
     open: bool
     subject: str | None = "late"
     category: str | None = None
@@ -193,10 +193,11 @@ class FakeFacts:
     def tickets(self) -> dict[str, FakeTicket]:
         tickets: dict[str, FakeTicket] = {}
         for e in self.of("ticket.resolved", "ticket.reopened"):
-            known = tickets.setdefault(e.data["ticket_id"], FakeTicket(None, True))
+            known = tickets.setdefault(e.data["ticket_id"], FakeTicket((), True))
             known.open = e.type == "ticket.reopened"
             if e.type == "ticket.resolved":
-                known.resolved = e.anchor
+                beside = [each for each in known.resolutions if each[0] == e.time]
+                known.resolutions = (*beside, e.anchor)
         return tickets
 
     def scores(self) -> list[FakeScore]:
@@ -229,7 +230,7 @@ class Person:
         *,
         only: str | None = None,
         consent: Iterable[str] = ("marketing", "service"),
-        oldest: str = "phone:1",
+        one_id: str = "one",
         timezone: str = SHANGHAI,
         **general: Any,
     ) -> None:
@@ -243,7 +244,7 @@ class Person:
         self.settings = Settings(timezone=timezone, triggers=TriggerSettings(rules=written, **general))
         self.engine = Engine(RuleSet.from_settings(self.settings), self.settings)
         self.consent = consent
-        self.oldest = oldest
+        self.one_id = one_id
         self.events: list[Ev] = []
         self.parts: dict[str, FakePart] = {}
         self.rows: list[Firing] = []
@@ -269,16 +270,20 @@ class Person:
         self.events.append(Ev(when, event_id, event_type, data, part))
         return event_id
 
+    @property
+    def wake(self) -> int:
+        return min(self.engine.checks(self.facts))
+
     def until(self, now: int) -> list[Firing]:
         """Sleep and wake until `now`, inclusive; return the rows that came."""
         came: list[Firing] = []
         while True:
-            wake = self.engine.next_wake(self.facts)
-            if wake is None or max(wake, self.now) > now:
+            checks = self.engine.checks(self.facts)
+            wake = max(min(checks), self.now)
+            if wake > now:
                 break
-            self.now = max(wake, self.now)
-            rows = self.engine.fire_at(self.facts, self.now, "one", self.oldest)
-            came += rows
+            self.now = wake
+            came += self.engine.fire_at(self.facts, self.now, self.one_id, checks)
         self.now = max(now, self.now)
         self.rows += came
         return came

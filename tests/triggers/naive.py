@@ -71,10 +71,10 @@ def is_quiet(time_ms: int, zone: str) -> bool:
 
 
 class Naive:
-    def __init__(self, zone: str, oldest: str) -> None:
-        self.zone, self.oldest = zone, oldest
+    def __init__(self, zone: str, one_id: str) -> None:
+        self.zone, self.one_id = zone, one_id
         self.log: list[Decision] = []
-        self.over: dict[tuple[str, str, str], str] = {}  # name of an instance (a calendar's: its date) to outcome
+        self.over: dict[tuple[str, str, str], str] = {}  # name of an instance (a calendar's: its year) to outcome
         self.held: dict[tuple[str, str, str], int] = {}
 
     def at(self, now: int, events: list[Ev]) -> None:
@@ -87,15 +87,18 @@ class Naive:
         found = [
             each
             for each in self.instances(now, events, zone)
-            if self.key(each, zone) not in self.over and max(each.due, self.held.get(self.key(each, zone), 0)) <= now
+            if self.key(each, zone) not in self.over and max(each.due, self.held.get(self.date(each, zone), 0)) <= now
         ]
         for each in sorted(found, key=lambda each: each.name):
             self.decide(now, events, zone, each)
 
-    def key(self, each: Due, zone: str) -> tuple[str, str, str]:
+    def date(self, each: Due, zone: str) -> tuple[str, str, str]:
         if each.rule == "birthday":
             return (each.rule, local(each.due, zone).date().isoformat(), "")
         return each.name
+
+    def key(self, each: Due, zone: str) -> tuple[str, str, str]:
+        return (each.rule, each.instance, "") if each.rule == "birthday" else each.name
 
     def decide(self, now: int, events: list[Ev], zone: str, each: Due) -> None:
         key = self.key(each, zone)
@@ -118,11 +121,11 @@ class Naive:
         ):
             outcome, reason = "suppressed", "cap"
         elif purpose == "marketing" and is_quiet(now, zone):
-            self.held[key] = next(t for t in range(now, now + 2 * DAY, HOUR) if not is_quiet(t, zone))
+            self.held[self.date(each, zone)] = next(t for t in range(now, now + 2 * DAY, HOUR) if not is_quiet(t, zone))
             return
         elif now >= each.due + EXPIRES[each.rule]:
             outcome = "expired"
-        elif each.rule == "second-order-7" and in_holdout(each.rule, self.oldest, HALF):
+        elif each.rule == "second-order-7" and in_holdout(each.rule, self.one_id, HALF):
             outcome = "held_out"
         self.over[key] = outcome
         self.log.append(Decision(*each.name, each.due, now, outcome, reason))

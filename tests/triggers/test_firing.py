@@ -6,8 +6,9 @@ import pytest
 
 from schemas.errors import StateError
 from schemas.mark import EXPIRED, FIRED, HELD, PASSED, Mark
-from tests.triggers.fakes import DAY, HOUR, FakeFacts, FakePart, Person, at
+from tests.triggers.fakes import DAY, HOUR, FakePart, Person, at
 from triggers.engine import in_holdout, trigger_id
+from triggers.instances import NEVER
 from triggers.terms import share
 
 NOON = at("2026-03-02 12:00")
@@ -120,7 +121,7 @@ def test_what_is_held_is_looked_at_only_at_the_end_and_everything_is_checked_aga
     person.until(at("2026-03-02 23:00"))
     end = at("2026-03-03 08:00")
     assert person.parts["phone:1"].marks == {"r||x": Mark(HELD, end, "marketing")}
-    assert person.engine.next_wake(person.facts) == end
+    assert person.wake == end
     person.happens(end, "customer.consented", purpose="marketing", granted=False)
     assert [(row.outcome, row.reason) for row in person.until(end)] == [("suppressed", "consent")]
 
@@ -254,7 +255,7 @@ def test_holdout_goes_by_rule_and_oldest_identifier_and_about_the_asked_share_is
     held = [ident for ident in idents if in_holdout("r", ident, tenth)]
     assert 420 <= len(held) <= 580
     assert held != [ident for ident in idents if in_holdout("s", ident, tenth)]
-    person = Person({"r": AT_ONCE}, only="r", holdout="10%", oldest=min(held))
+    person = Person({"r": AT_ONCE}, only="r", holdout="10%", one_id=min(held))
     person.happens(NOON, "app.opened")
     assert [row.outcome for row in person.until(NOON)] == ["held_out"]
     assert not any(in_holdout("r", f"phone:{n}", share("0%").threshold) for n in range(100))
@@ -279,7 +280,7 @@ def test_a_rule_without_a_channel_lists_those_of_its_purpose_and_one_with_a_chan
 
 def test_the_id_is_of_rule_instance_and_anchor_and_not_of_person_or_version():
     def fired(**extra: object) -> str:
-        person = Person({"r": {**AT_ONCE, **extra}}, only="r", oldest=f"phone:{len(extra)}")
+        person = Person({"r": {**AT_ONCE, **extra}}, only="r", one_id=f"phone:{len(extra)}")
         person.happens(NOON, "app.opened", event_id="x")
         return person.until(NOON)[0].trigger_id
 
@@ -308,7 +309,7 @@ def test_a_calendar_date_fires_once_for_person_and_year_across_merges_and_correc
     assert [row.fired_ms for row in person.rows] == [at("2026-05-01 10:00"), at("2027-06-01 10:00")]
 
 
-def test_a_date_that_was_suppressed_is_not_decided_again_but_another_date_of_the_year_may_fire():
+def test_a_year_that_was_decided_is_not_decided_again_for_any_date():
     person = Person(only="birthday", consent=())
     person.happens(NOON, "customer.identified", birthday="05-01")
     person.until(at("2026-05-01 10:00"))
@@ -318,7 +319,6 @@ def test_a_date_that_was_suppressed_is_not_decided_again_but_another_date_of_the
     person.until(at("2026-12-31 12:00"))
     assert [(row.instance, row.outcome, row.due_ms) for row in person.rows] == [
         ("2026", "suppressed", at("2026-05-01 10:00")),
-        ("2026", "fired", at("2026-06-01 10:00")),
     ]
 
 
@@ -340,7 +340,7 @@ def test_a_part_that_the_person_does_not_hold_stops_the_worker():
     facts = person.facts
     facts._parts = {"phone:1": FakePart("phone:1")}
     with pytest.raises(StateError, match="email:gone"):
-        person.engine.next_wake(facts)
+        person.engine.checks(facts)
 
 
 def test_firing_twice_at_one_instant_does_nothing_the_second_time():
@@ -349,7 +349,7 @@ def test_firing_twice_at_one_instant_does_nothing_the_second_time():
     person.happens(NOON, "app.opened")
     person.happens(NOON, "customer.identified", birthday="03-02")
     assert person.until(NOON)
-    assert person.engine.fire_at(person.facts, NOON, "one", "phone:1") == []
+    assert person.engine.fire_at(person.facts, NOON, "one", person.engine.checks(person.facts)) == []
 
 
 def test_separators_in_cart_ids_keep_marks_apart():
@@ -361,40 +361,6 @@ def test_separators_in_cart_ids_keep_marks_apart():
     assert len(person.parts["phone:1"].marks) == 3
 
 
-def test_pruning_drops_marks_of_views_and_scores_that_are_no_longer_facts_and_no_others():
-    person = Person()
-    for event_type, data in (("product.viewed", {}), ("chat.rated", {"score": 1}), ("cart.added", {"sku": "A"})):
-        person.happens(NOON, event_type, **data)
-    person.pays(NOON + 5 * DAY)
-    person.until(NOON + 6 * DAY)
-    part = person.parts["phone:1"]
-
-    def names() -> list[str]:
-        return sorted({key.split("|")[0] for key in part.marks})
-
-    part.last_ms = NOON + 18 * DAY
-    assert person.engine.prune(part, NOON + 99 * DAY) == 0
-    part.last_ms = NOON + 18 * DAY + 1
-    before = names()
-    assert person.engine.prune(part, NOON + 99 * DAY) == 1
-    assert names() == [name for name in before if name != "low-score"]
-    over = at("2026-03-04 00:00", "UTC")
-    assert person.engine.prune(part, NOON + 99 * DAY, over) == 0
-    assert person.engine.prune(part, NOON + 99 * DAY, over + 1) == 1
-    assert names() == [name for name in before if name not in ("low-score", "browse-no-order")]
-
-
-def test_pruning_keeps_what_a_cap_may_still_count():
-    person = Person({"low-score": {"cap": "1 per 90d"}}, only="low-score")
-    person.happens(NOON, "chat.rated", score=1)
-    person.until(NOON)
-    part = person.parts["phone:1"]
-    part.last_ms = NOON + 90 * DAY
-    assert person.engine.prune(part, NOON + 90 * DAY) == 0
-    part.last_ms = NOON + 90 * DAY + 1
-    assert person.engine.prune(part, NOON + 90 * DAY + 1) == 1
-
-
 def test_a_held_mark_of_another_part_holds_the_same_date():
     person = Person({"birthday": {"at": "23:00"}}, only="birthday")
     person.happens(NOON, "customer.identified", birthday="05-01")
@@ -404,22 +370,17 @@ def test_a_held_mark_of_another_part_holds_the_same_date():
     assert person.until(end - 1) == []
     [row] = person.until(end)
     assert (row.fired_ms, row.part) == (end, "email:x")
-    assert person.engine.next_wake(person.facts) == at("2027-05-01 23:00")
+    assert person.wake == at("2027-05-01 23:00")
 
 
-def test_a_view_that_adds_nothing_leaves_the_wake_and_one_of_a_new_day_sets_it():
+def test_a_view_sets_the_check_of_its_day_and_leaves_an_earlier_one():
     person = Person(only="browse-no-order")
-    first = person.happens(NOON, "product.viewed")
-    due = at("2026-03-03 10:00")
-    known = FakeFacts(person.events, person.parts)
-    assert person.engine.wake_after(known, "product.viewed", NOON, None) == due
-    # a view within a quarter hour is not among the facts; one later that day is, but not the first of its day
-    assert person.engine.wake_after(known, "product.viewed", NOON + 1, None) is None
-    person.knows(NOON + HOUR, "product.viewed")
-    assert person.engine.wake_after(person.facts, "product.viewed", NOON + HOUR, None) is None
-    # unless a mark gives the view before it another day
-    person.parts["phone:1"].marks[f"browse-no-order|2026-03-01|{first}"] = Mark(FIRED, NOON, "marketing")
-    assert person.engine.wake_after(person.facts, "product.viewed", NOON + HOUR, None) == due
+    checks = [NEVER]
+    assert person.engine.after_event(checks, person.facts, "product.viewed", NOON)
+    assert checks == [at("2026-03-03 10:00")]
+    person.engine.after_event(checks, person.facts, "product.viewed", NOON + DAY)
+    assert checks == [at("2026-03-03 10:00")]
+    assert not person.engine.after_event(checks, person.facts, "page.viewed", NOON)
 
 
 def test_a_day_whose_decided_first_view_is_no_longer_among_the_facts_is_over():
@@ -427,9 +388,9 @@ def test_a_day_whose_decided_first_view_is_no_longer_among_the_facts_is_over():
     person.happens(NOON, "product.viewed")
     assert person.facts.views()
     person.parts["phone:1"].marks["browse-no-order|2026-03-02|gone"] = Mark(FIRED, NOON, "marketing")
-    assert person.engine.next_wake(person.facts) is None
+    assert person.wake == NEVER
     person.parts["phone:1"].marks["browse-no-order|2026-03-02|gone"] = Mark(HELD, NOON, "marketing")
-    assert person.engine.next_wake(person.facts) == at("2026-03-03 10:00")
+    assert person.wake == at("2026-03-03 10:00")
 
 
 def test_an_expired_instance_is_marked_so():

@@ -11,6 +11,7 @@ from tests.triggers.fakes import DAY, HOUR, Person, at
 from triggers.anchors import Calendar, CartChanged, Occurrence, PaidOrder
 from triggers.engine import Engine
 from triggers.explain import explain
+from triggers.instances import NEVER
 from triggers.rules import RuleSet, build_rules
 from triggers.terms import Cap, Quiet
 
@@ -200,7 +201,7 @@ def test_a_babys_sixth_month_comes_once_at_the_end_of_a_shorter_month():
     rule = {"since": {"calendar": {"trait": "baby_birthday", "months": 6, "once": True}}, "at": "09:00"}
     person = Person({"baby": rule}, only="baby")
     person.happens(NOON, "customer.identified", baby_birthday="2025-06-30")
-    assert person.engine.next_wake(person.facts) is None  # it was the year before the trait was stated
+    assert person.wake == NEVER  # it was the year before the trait was stated
     person.happens(NOON + HOUR, "customer.identified", baby_birthday="2026-08-31")
     person.until(NOON + 3000 * DAY)
     assert [(row.rule, row.instance, row.fired_ms) for row in person.rows] == [("baby", "2027", at("2027-02-28 09:00"))]

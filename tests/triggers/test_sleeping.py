@@ -71,24 +71,23 @@ def naive(story: list[Told], oldest: str) -> list[Decision]:
 
 
 def sleeping(story: list[Told], oldest: str, *, lean: bool = False, one_part: bool = False) -> list[Decision]:
-    """Play the story with the real engine; `lean` keeps the wake with `wake_after` from event to event."""
+    """Play the story with the real engine; `lean` keeps the checks with `after_event` from event to event."""
     engine = Person(RULES, timezone=BERLIN).engine
     parts: dict[str, FakePart] = {}
     known: list[Ev] = []
     log: list[Decision] = []
-    wake: int | None = None
+    checks = engine.checks(FakeFacts(known, parts))
 
     def facts() -> FakeFacts:
         return FakeFacts(known, parts)
 
     def fire(now: int) -> None:
-        nonlocal wake
         log.extend(
             Decision(r.rule, r.instance or "", r.anchor_event_id, r.due_ms, r.decided_ms, r.outcome, r.reason)
-            for r in engine.fire_at(facts(), now, "one", oldest)
+            for r in engine.fire_at(facts(), now, oldest, checks)
         )
-        assert engine.fire_at(facts(), now, "one", oldest) == []
-        wake = engine.next_wake(facts())
+        assert engine.fire_at(facts(), now, oldest, engine.checks(facts())) == []
+        assert checks == engine.checks(facts()) or lean
 
     hours = sorted({each.known for each in story})
     for hour, following in zip(hours, [*hours[1:], HOURS + 1], strict=True):
@@ -96,16 +95,15 @@ def sleeping(story: list[Told], oldest: str, *, lean: bool = False, one_part: bo
             if each.known == hour:
                 known.append(each.event._replace(part=PARTS[0]) if one_part else each.event)
                 if lean:
-                    wake = engine.wake_after(facts(), each.event.type, each.event.time, wake)
-                    exact = engine.next_wake(facts())
-                    assert exact is None or (wake is not None and wake <= exact)
+                    engine.after_event(checks, facts(), each.event.type, each.event.time)
+                    assert all(lean <= exact for lean, exact in zip(checks, engine.checks(facts()), strict=True))
                 else:
-                    wake = engine.next_wake(facts())
+                    checks = engine.checks(facts())
         now = START + hour * HOUR
-        while wake is not None and max(wake, now) < START + following * HOUR:
-            now = max(wake, now)
+        while max(min(checks), now) < START + following * HOUR:
+            now = max(min(checks), now)
             fire(now)
-            assert wake is None or wake > now
+            assert min(checks) > now
     return log
 
 
