@@ -17,7 +17,9 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         self.policy = Policy.from_settings(settings)
         self.normaliser = Normaliser(self.policy)
-        self._decode = Decoder(settings.currency, settings.max_line_bytes).decode
+        decoder = Decoder(settings.currency, settings.max_line_bytes)
+        self.key = decoder.key
+        self._decode = decoder.decode
         self._identifiers = self.normaliser.identifiers
 
     def admit(self, line: bytes) -> Event:
@@ -27,22 +29,6 @@ class Admission:
             return self._link(raw)
         # The decoder lets None through for links only.
         return Event(raw.id, raw.type, raw.time_ms, self._identifiers(raw.identifiers), raw.data)  # type: ignore[arg-type]
-
-    def again(self, line: bytes, idents: tuple[str, ...]) -> Event:
-        """Return the event of a line that was admitted before and had these identifiers.
-
-        What normalising costs is saved where every value of the event came through; what was left out is counted as
-        `admit` counts it.
-        """
-        raw = self._decode(line)
-        if raw.type in LINK_TYPES:
-            return self._link(raw)
-        listed = 0
-        for value in raw.identifiers.values():  # type: ignore[union-attr]
-            listed += len(value) if type(value) is list else value is not None
-        if listed != len(idents):
-            idents = self._identifiers(raw.identifiers)  # type: ignore[arg-type]
-        return Event(raw.id, raw.type, raw.time_ms, idents, raw.data)
 
     def _link(self, raw: Raw) -> Event:
         self._check_types(raw.identifiers or {})

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -11,20 +12,21 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from identity.normalise import Why
 from ingest.admit import Admission
 from ingest.spill import BUFFER_BYTES, Spill
 from schemas.content import content_key
+from schemas.errors import InvalidEvent
 from schemas.event import Event, Rejected
+from schemas.settings import Settings
 
-# time_ms, id, event, source, number, the line's own bytes or none, identifiers
-Stored = tuple[int, str, bytes, int, int, bytes, str]
-_BETWEEN = "\0"  # no identifier holds it
+Stored = tuple[int, str, bytes, int, int, bytes]  # time_ms, id, event, source, number, the line's own bytes or none
 
 PAIRS = 1 << 18  # of (hash, time) that are kept in memory before DuckDB gets them
 
 
 class Refused(NamedTuple):
-    """A line that lost its id to another event: which input, which line, its bytes and why."""
+    """A line that is no event, or lost its id to one: which input, which line, its bytes and why."""
 
     source: int
     number: int
@@ -33,16 +35,20 @@ class Refused(NamedTuple):
 
 
 class EventSorter:
-    """Sorts accepted events and settles what carries the same id, in bounded memory.
+    """Sorts lines by the (time, id) of their events, admits them, and settles what carries the same id.
 
-    Of the lines of one id the earliest by (time, bytes) counts. Another with the same content is a duplicate; every
-    other content is one conflict, told for its earliest line, and its repetitions are duplicates. The result is a
-    function of the set of lines. After `sorted` has run to its end, `duplicates`, `conflicts` and `later` hold the
-    counts. What is remembered beyond the buffer are the ids that occur with several times.
+    Memory is bounded. Of the valid lines of one id the earliest by (time, bytes) counts. Another with the same content
+    is a duplicate; every other content is one conflict, told for its earliest line, and its repetitions are
+    duplicates. The result is a function of the set of lines. After `sorted` has run to its end, `duplicates`,
+    `conflicts` and `later` hold the counts, and `ignored` the identifiers that accepted events were left without.
+    What is remembered beyond the buffer are the ids that occur with several times.
     """
 
-    def __init__(self, admission: Admission, buffer_bytes: int = BUFFER_BYTES, folder: Path | None = None) -> None:
-        self._admission = admission
+    def __init__(self, settings: Settings, buffer_bytes: int = BUFFER_BYTES, folder: Path | None = None) -> None:
+        # What is refused, repeated or left out is judged apart, so that `ignored` is of accepted events.
+        self._admission = Admission(settings)
+        self._judge = Admission(settings).admit
+        self._key = self._admission.key
         self._rows: Spill[Stored] = Spill(Stored, buffer_bytes, folder)
         self._seen = _Times(folder)
         self.added = 0
@@ -50,51 +56,61 @@ class EventSorter:
         self.conflicts = 0
         self.later = 0
 
-    def add(self, event: Event, raw_event: bytes, source: int, number: int, raw: bytes = b"") -> None:
-        """Add an accepted event: its JSON, where it stood, and the line's own bytes where they are not that JSON."""
-        self.added += 1
-        self._seen.add(hash(event.id), event.time_ms)
-        own = b"" if raw is raw_event else raw
-        idents = _BETWEEN.join(event.idents)
-        self._rows.add(
-            (event.time_ms, event.id, raw_event, source, number, own, idents),
-            len(raw_event) + len(own) + len(event.id) + len(idents),
-        )
+    @property
+    def ignored(self) -> Counter[tuple[str, Why]]:
+        """How many identifiers of accepted events were left out, by kind and why."""
+        return self._admission.normaliser.ignored
 
-    def sorted(self, until_ms: int | None = None, refuse: Callable[[Refused], None] | None = None) -> Iterator[Event]:
-        """Yield the events up to and including `until_ms` by (time, id); `refuse` is told of every conflict.
+    def add(self, event: bytes, source: int, number: int, raw: bytes) -> None:
+        """Add an event's JSON, where it stood, and the line's own bytes (the same object if they are that JSON).
 
-        Must be run to its end for the conflicts and counts to be complete; may be run once.
+        Raises InvalidEvent for a line without a time or an id; everything else is judged in `sorted`.
         """
-        again = self._admission.again
+        time_ms, event_id = self._key(event)
+        self.added += 1
+        self._seen.add(hash(event_id), time_ms)
+        own = b"" if raw is event else raw
+        self._rows.add((time_ms, event_id, event, source, number, own), len(event) + len(event_id) + len(own))
+
+    def sorted(self, until_ms: int | None, refuse: Callable[[Refused], None]) -> Iterator[Event]:
+        """Yield the events up to and including `until_ms` by (time, id); `refuse` is told of every other line.
+
+        Must be run to its end for the refused lines and counts to be complete; may be run once.
+        """
         several = self._seen.several()
         known: dict[str, _Content] = {}
+        admit = self._admission.admit
         last_id: str | None = None
         last_time = -1
         first = b""
         content: _Content | None = None
         for row in self._rows.rows():
-            time_ms, event_id, raw = row[0], row[1], row[2]
-            if event_id == last_id and time_ms == last_time:
-                if raw == first:
-                    self.duplicates += 1
-                    continue
+            time_ms, event_id, text = row[0], row[1], row[2]
+            taken = event_id == last_id and time_ms == last_time
+            if taken and text == first:
+                self.duplicates += 1
+                continue
+            if not taken and several and hash(event_id) in several and event_id in known:
+                taken, last_id, last_time, first, content = True, event_id, time_ms, b"", known[event_id]
+            late = until_ms is not None and time_ms > until_ms
+            try:
+                event = self._judge(text) if taken or late else admit(text)
+            except InvalidEvent as error:
+                why = Rejected(error.reason, error.detail)
+                refuse(Refused(row[3], row[4], row[5] or text, why))
+                continue
+            if taken:
                 if content is None:
                     content = _Content(first)
                 self._settle(content, row, refuse)
                 continue
-            last_id, last_time, first, content = event_id, time_ms, raw, None
+            last_id, last_time, first, content = event_id, time_ms, text, None
             if several and hash(event_id) in several:
-                content = known.get(event_id)
-                if content is not None:
-                    first = b""
-                    self._settle(content, row, refuse)
-                    continue
-                content = known[event_id] = _Content(raw)
-            if until_ms is not None and time_ms > until_ms:
+                content = known[event_id] = _Content(text)
+            if late:
                 self.later += 1
                 continue
-            yield again(raw, tuple(row[6].split(_BETWEEN)))
+            yield event
 
     def close(self) -> None:
         """Remove the files."""
@@ -107,14 +123,13 @@ class EventSorter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _settle(self, content: "_Content", row: Stored, refuse: Callable[[Refused], None] | None) -> None:
+    def _settle(self, content: "_Content", row: Stored, refuse: Callable[[Refused], None]) -> None:
         if not content.is_new(row[2]):
             self.duplicates += 1
             return
         self.conflicts += 1
-        if refuse is not None:
-            why = Rejected("id_conflict", f"id: {row[1]!r} belongs to an earlier event with other content")
-            refuse(Refused(row[3], row[4], row[5] or row[2], why))
+        why = Rejected("id_conflict", f"id: {row[1]!r} belongs to an earlier event with other content")
+        refuse(Refused(row[3], row[4], row[5] or row[2], why))
 
 
 class _Content:

@@ -20,7 +20,9 @@ class Folder:
         self.path = path
         finished = path / FINISHED
         if not finished.is_file():
-            raise ConfigError(f"{path}: is no result of kith replay (it has no {FINISHED}); name the folder of its --out")
+            raise ConfigError(
+                f"{path}: is no result of kith replay (it has no {FINISHED}); name the folder of its --out"
+            )
         self.summary: dict[str, Any] = json.loads(finished.read_text(encoding="utf-8"))
         self._connection = duckdb.connect()
         self._connection.execute("SET TimeZone = 'UTC'")

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ class TableWriter:
     of epoch milliseconds.
     """
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, table: Table, batch_rows: int = BATCH_ROWS) -> None:
         self.rows = 0
+        self._batch_rows = batch_rows
         self._schema = table.schema
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._buffer: list[tuple[Any, ...]] = []
@@ -35,13 +36,8 @@ class TableWriter:
 
     def flush_if_full(self) -> None:
         """Write the rows gathered once there are enough; call it now and then after `add`."""
-        if len(self._buffer) >= BATCH_ROWS:
+        if len(self._buffer) >= self._batch_rows:
             self._flush()
-
-    def extend(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Append many rows."""
-        self._buffer.extend(rows)
-        self.flush_if_full()
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Append a batch that has the table's schema already."""

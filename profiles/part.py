@@ -35,7 +35,7 @@ Delta = tuple[int, str, int, int | None, str | None]
 Word = tuple[int, bool, str]
 """One word of consent: time, denied, event id. The greatest counts, so a denial wins at one instant."""
 
-ScoreEntry = tuple[int, str, str, float, float, str]
+ScoreEntry = tuple[int, str, str, int | float, int | float, str]
 """A low score: time, event id, type, score, scale, id of the conversation or ticket or name of the survey."""
 
 
@@ -166,7 +166,7 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     tickets: dict[str, TicketPart] | None = None
     talks: dict[str, TalkPart] | None = None
     consent: dict[str, dict[str, Word]] | None = None
-    surveys: dict[str, tuple[int, str, float, float]] | None = None
+    surveys: dict[str, tuple[int, str, int | float, int | float]] | None = None
     points: int = 0
     checkins: list[int] | None = None
     scores: list[ScoreEntry] | None = None

@@ -5,7 +5,7 @@ and the few things it cannot judge, go to the pydantic models, which decide; bot
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import ValidationError
@@ -68,6 +68,14 @@ def _envelope_struct() -> type[msgspec.Struct]:
     return msgspec.defstruct("FastEnvelope", fields, kw_only=True, gc=False, module=__name__)
 
 
+class _Key(msgspec.Struct, gc=False):
+    """What an event is ordered by; everything else is skipped."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    time: int | str
+
+
+_decode_key: Callable[[bytes], _Key] = msgspec.json.Decoder(_Key).decode
 _decode_envelope: Callable[[bytes], Any] = msgspec.json.Decoder(_envelope_struct()).decode
 _decode_any: Callable[[Any], Any] = msgspec.json.Decoder().decode
 
@@ -124,6 +132,25 @@ class Decoder:
             raise InvalidEvent("too_large", f"the line has {len(line):,} bytes, {self.max_bytes:,} are allowed")
         raw = self.decode_fast(line)
         return self.decode_exact(line) if raw is None else raw
+
+    def key(self, line: bytes) -> tuple[int, str]:
+        """Return (time in ms, id) of a line, much cheaper than `decode`, which may still refuse the line.
+
+        Raises InvalidEvent, as `decode` does, where the line has no such key. If `decode` accepts the line, its event
+        has this key.
+        """
+        if len(line) <= self.max_bytes:
+            try:
+                key = _decode_key(line)
+                time = key.time
+                if isinstance(time, str):
+                    return parse_rfc3339(time), key.id
+                if MIN_MS <= time < MAX_MS:
+                    return time, key.id
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                pass  # the full decoder says what is wrong, or knows better
+        raw = self.decode(line)
+        return raw.time_ms, raw.id
 
     def decode_fast(self, line: bytes) -> Raw | None:
         """Return the event, or None for whatever the structs refuse or cannot judge."""

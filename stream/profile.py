@@ -153,7 +153,12 @@ class ProfileStage:
                 missing.add(key)
         if missing:
             person.wait = (item.step, missing)
-        self._parts_changed(person)
+        if item.outs:
+            self._parts_changed(person)
+        else:
+            person.parts_changed()  # an empty part says nothing yet, and a person who waits is not looked at
+            if not person.checks:
+                person.checks = [NEVER] * len(self._engine.watches)
 
     def _parts_changed(self, person: Person) -> None:
         person.parts_changed()

@@ -15,12 +15,12 @@ import msgspec
 
 from identity.graph import Graph
 from identity.policy import Policy
-from ingest.admit import Admission
 from ingest.mapping import Mapping as RowMapping
 from ingest.order import EventSorter, Refused
 from ingest.sources import Progress as Bytes
 from ingest.sources import check, read, total_bytes
 from lake.database import write_database
+from lake.dead_letters import DeadLetters
 from lake.late_person import LatePerson
 from lake.profile_table import PROFILES
 from lake.tables import DEADLETTERS, EVENTS, EVIDENCE, IDENTITIES, IDENTITY_CHANGES, TRIGGERS
@@ -94,11 +94,8 @@ class _Replay:
         self._reasons: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._announced: Counter[str] = Counter()
-        self._admission = Admission(settings)
-        # Reading normalises what will be refused or left out too; the sorter's own admission counts only what is used.
-        self._used = Admission(settings)
-        self._sorter = EventSorter(self._used, folder=scratch)
-        self._deadletters = TableWriter(folder / "deadletters.parquet", DEADLETTERS)
+        self._sorter = EventSorter(settings, folder=scratch)
+        self._deadletters = DeadLetters(scratch)
         self._changes = TableWriter(folder / "identity_changes.parquet", IDENTITY_CHANGES)
         self._rows = LatePerson(scratch)
         self._json = msgspec.json.Encoder()
@@ -110,7 +107,6 @@ class _Replay:
 
     def read(self, paths: Sequence[str], mappings: Sequence[RowMapping] | None) -> None:
         """Admit or reject every line of the files."""
-        admit = self._admission.admit
         add = self._sorter.add
         reached = Bytes(total_bytes(list(paths)))
         for place, path in enumerate(paths):
@@ -121,12 +117,12 @@ class _Replay:
                     self._progress("read", reached.done, reached.total)
                 text = line.event
                 if isinstance(text, Rejected):
-                    self._reject(line.source, line.number, text, line.raw)
+                    self._refuse(Refused(place, line.number, line.raw, text))
                     continue
                 try:
-                    add(admit(text), text, place, line.number, line.raw)
+                    add(text, place, line.number, line.raw)
                 except InvalidEvent as error:
-                    self._reject(line.source, line.number, Rejected(error.reason, error.detail), line.raw)
+                    self._refuse(Refused(place, line.number, line.raw, Rejected(error.reason, error.detail)))
         self._progress("read", reached.done, reached.done)
 
     def run(self, until_ms: int | None) -> None:
@@ -149,7 +145,6 @@ class _Replay:
     def close(self) -> None:
         """Close the files that were written while reading and running."""
         self._sorter.close()
-        self._deadletters.close()
         self._changes.close()
 
     def write(self) -> dict[str, Any]:
@@ -163,6 +158,7 @@ class _Replay:
             evidence.flush_if_full()
         evidence.close()
         self._rows.complete(folder, self._graph.one_id)
+        self._deadletters.complete(folder, self._sources)
         self._progress("tables", 1, 2)
         write_database(folder, folder / "kith.duckdb", TABLES)
         summary = self._summary(totals)
@@ -187,19 +183,15 @@ class _Replay:
             "events_by_type": _sorted(self._types),
             "deadletters_by_reason": _sorted(self._reasons),
             "triggers_by_rule": _nested(self._outcomes),
-            "identifiers_ignored": _nested(self._used.normaliser.ignored),
+            "identifiers_ignored": _nested(sorter.ignored),
             "requests_to_the_resolver": self._pipeline.counts["requests"],
             "parts_moved": self._pipeline.counts["parts_moved"],
             "settings": self._settings.model_dump(mode="json"),
         }
 
-    def _reject(self, source: str, number: int, why: Rejected, raw: bytes) -> None:
-        self._reasons[why.reason] += 1
-        self._deadletters.add((source, number, why.reason, why.detail, raw))
-        self._deadletters.flush_if_full()
-
     def _refuse(self, line: Refused) -> None:
-        self._reject(self._sources[line.source], line.number, line.why, line.raw)
+        self._reasons[line.why.reason] += 1
+        self._deadletters.add(line.source, (line.number, line.why.reason, line.why.detail, line.raw))
 
     def _announce(self, change: Any) -> None:
         self._announced[change.kind] += 1
@@ -237,4 +229,3 @@ def _nested(counter: Mapping[tuple[str, Any], int]) -> dict[str, dict[str, int]]
     for outer, inner in sorted(counter):
         nested.setdefault(outer, {})[inner] = counter[outer, inner]
     return nested
-

@@ -29,6 +29,9 @@ class Watch(Protocol):
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the instances without a final mark, those of calendar dates up to the year after `now_ms`."""
 
+    def beyond_pending(self, facts: Facts, now_ms: int) -> int:
+        """Return the earliest check of instances that `pending` does not list; NEVER if it lists all."""
+
     def check_after(self, facts: Facts, event_type: str, time_ms: int, check_ms: int) -> int:
         """Return the next check after an event was folded, given what it was before; NEVER if there is none.
 
@@ -54,6 +57,10 @@ class PlainWatch:
         """Return `next_check`: these rules look at few facts."""
         found_ms = earliest(self._prefix, facts, self._find(facts))
         return NEVER if found_ms is None else found_ms
+
+    def beyond_pending(self, facts: Facts, now_ms: int) -> int:
+        """Return NEVER: all are listed."""
+        return NEVER
 
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the instances without a final mark."""

@@ -47,8 +47,7 @@ class Engine:
         `after_event` and `fire_at`; after parts came or left it is made anew.
         """
         return [
-            NEVER if check_ms is None else check_ms
-            for check_ms in [ready.next_check(facts) for ready in self.watches]
+            NEVER if check_ms is None else check_ms for check_ms in [ready.next_check(facts) for ready in self.watches]
         ]
 
     def after_event(self, checks: list[int], facts: Facts, event_type: str, time_ms: int) -> bool:
@@ -70,22 +69,27 @@ class Engine:
         identifier and decides about holdouts. Returns the rows; what is held or passed gives none. A second call at
         the same instant gives nothing.
         """
-        came: list[tuple[Instance, Watch]] = []
-        places = [place for place, check_ms in enumerate(checks) if check_ms <= now_ms]
-        for place in places:
-            ready = self.watches[place]
-            came += [(each, ready) for each in ready.pending(facts, now_ms) if each.check_ms <= now_ms]
+        came: list[tuple[Instance, int]] = []
+        for place, check_ms in enumerate(checks):
+            if check_ms <= now_ms:
+                ready = self.watches[place]
+                checks[place] = ready.beyond_pending(facts, now_ms)
+                for instance in ready.pending(facts, now_ms):
+                    if instance.check_ms <= now_ms:
+                        came.append((instance, place))
+                    elif instance.check_ms < checks[place]:
+                        checks[place] = instance.check_ms
+        if not came:
+            return []
+        came.sort(key=lambda each: each[0].order)
+        fired = _fired(facts)
         rows: list[Firing] = []
-        if came:
-            came.sort(key=lambda each: each[0].order)
-            fired = _fired(facts)
-            for instance, ready in came:
-                row = self._decide(facts, now_ms, one_id, instance, ready, fired)
-                if row is not None:
-                    rows.append(row)
-        for place in places:
-            check_ms = self.watches[place].next_check(facts)
-            checks[place] = NEVER if check_ms is None else check_ms
+        for instance, place in came:
+            outcome, row = self._decide(facts, now_ms, one_id, instance, self.watches[place], fired)
+            if row is not None:
+                rows.append(row)
+            if outcome.outcome == HELD:
+                checks[place] = min(checks[place], outcome.at_ms)
         return rows
 
     def _decide(
@@ -96,7 +100,8 @@ class Engine:
         instance: Instance,
         ready: Watch,
         fired: list[tuple[str, str, int]],
-    ) -> Firing | None:
+    ) -> tuple[Mark, Firing | None]:
+        """Decide one instance and mark it; return the mark, and the row unless it is held or passed."""
         rule = ready.rule
         names = ready.scope
 
@@ -123,12 +128,12 @@ class Engine:
         else:
             outcome = FIRED
             fired.append((rule.name, rule.purpose, now_ms))
-        marks_of(facts, instance.part)[instance.mark_key] = Mark(outcome, at_ms, rule.purpose)
+        mark = marks_of(facts, instance.part)[instance.mark_key] = Mark(outcome, at_ms, rule.purpose)
         if outcome in (HELD, PASSED):
-            return None
+            return mark, None
         goes = outcome == FIRED
         channels = () if not goes else facts.channels(rule.purpose) if rule.channel is None else (rule.channel,)
-        return Firing(
+        return mark, Firing(
             trigger_id=trigger_id(instance.identity),
             rule=rule.name,
             rule_version=rule.version,

@@ -53,6 +53,10 @@ class DayWatch:
         found_ms = self.next_check(facts)
         return NEVER if found_ms is None else found_ms
 
+    def beyond_pending(self, facts: Facts, now_ms: int) -> int:
+        """Return NEVER: all are listed."""
+        return NEVER
+
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the days without a final mark."""
         return still_open(self.rule.name, facts, self._find(facts))
@@ -126,6 +130,14 @@ class CalendarWatch:
         """Return `next_check`: few events state a trait."""
         found_ms = self.next_check(facts)
         return NEVER if found_ms is None else found_ms
+
+    def beyond_pending(self, facts: Facts, now_ms: int) -> int:
+        """Return the check of the first date after the year that follows `now_ms`."""
+        stated = facts.trait(self._since.trait)
+        if stated is None:
+            return NEVER
+        last = year_of(self._zone(facts).day(now_ms)) + 1
+        return next((check_ms for year, _, _, check_ms in self._dates(facts, stated) if year > last), NEVER)
 
     def pending(self, facts: Facts, now_ms: int) -> list[Instance]:
         """Return the dates without a final mark up to the year after `now_ms`."""

@@ -174,21 +174,3 @@ def test_any_bytes_are_lines(tmp_path_factory: pytest.TempPathFactory, junk: byt
     found = list(read(str(path)))
     assert found[0].raw == b"{}" == found[-1].raw
     assert all(outcome(one.raw) != "accepted" for one in found)
-
-
-@pytest.mark.parametrize(
-    "identifiers",
-    [
-        {"email": "A@x.cn", "member_id": "m"},
-        {"phone": ["13800001234", "138 0000 1234"]},
-        {"phone": ["13800001234", "12", None], "fax": "1", "member_id": None},
-        {"phone": ["13800001234", "13900001234"], "fax": "1"},
-    ],
-)
-def test_admitting_again_gives_and_counts_the_same(identifiers: dict[str, Any]) -> None:
-    raw = line(identifiers=identifiers)
-    first, second = Admission(Settings()), Admission(Settings())
-    event = first.admit(raw)
-    assert second.again(raw, event.idents) == event
-    assert second.normaliser.ignored == first.normaliser.ignored
-    assert second.again(link(), ()) == first.admit(link())

@@ -29,9 +29,9 @@ def sort(
     lines: list[bytes], buffer_bytes: int = 1 << 20, until_ms: int | None = None, folder: Path | None = None
 ) -> Any:
     refused: list[Refused] = []
-    with EventSorter(GATE, buffer_bytes, folder) as sorter:
+    with EventSorter(Settings(), buffer_bytes, folder) as sorter:
         for number, raw in enumerate(lines, 1):
-            sorter.add(GATE.admit(raw), raw, 0, number)
+            sorter.add(raw, 0, number, raw)
         events = [(event.time_ms, event.id, event.data.url) for event in sorter.sorted(until_ms, refused.append)]
         counts = (sorter.duplicates, sorter.conflicts, sorter.later)
     return events, Counter(one.raw for one in refused), counts
@@ -90,17 +90,38 @@ def test_what_comes_after_the_end_is_counted_and_still_settled() -> None:
     assert counts == (1, 1, 1)
 
 
+@pytest.mark.parametrize("until_ms", [None, 1500])
+def test_a_line_that_is_no_event_takes_no_id_and_is_refused_every_time(until_ms: int | None) -> None:
+    broken = line("a", 1000, "/", type="no.such")
+    lines = [broken, line("a", 1000), broken, line("a", 2000), line("b", 2000, identifiers={})]
+    events, refused, counts = sort(lines, until_ms=until_ms)
+    assert events == [(1000, "a", "/")]
+    assert refused == Counter([broken, broken, lines[3], lines[4]])
+    assert counts == (0, 1, 0)
+
+
+def test_identifiers_are_counted_as_ignored_only_for_events_that_are_accepted() -> None:
+    def with_fax(event_id: str, time: int, page: str = "/") -> bytes:
+        return line(event_id, time, page, identifiers={"member_id": "m1", "fax": "1"})
+
+    with EventSorter(Settings()) as sorter:
+        for number, raw in enumerate([with_fax("a", 1), with_fax("a", 1, "/x"), with_fax("b", 9)]):
+            sorter.add(raw, 0, number, raw)
+        assert len(list(sorter.sorted(5, lambda refused: None))) == 1
+        assert sorter.ignored == {("fax", "undeclared"): 1}
+
+
 def test_the_end_is_inclusive() -> None:
     assert len(sort([line("a", 1000)], until_ms=1000)[0]) == 1
 
 
 def test_a_conflict_is_told_with_the_bytes_of_its_row() -> None:
     first, second = line("a", 1000), line("a", 1000, "/x")
-    with EventSorter(GATE) as sorter:
-        sorter.add(GATE.admit(first), first, 3, 5, b"row one")
-        sorter.add(GATE.admit(second), second, 3, 6, b"row two")
+    with EventSorter(Settings()) as sorter:
+        sorter.add(first, 3, 5, b"row one")
+        sorter.add(second, 3, 6, b"row two")
         refused: list[Refused] = []
-        assert len(list(sorter.sorted(refuse=refused.append))) == 1
+        assert len(list(sorter.sorted(None, refused.append))) == 1
     assert [(one.source, one.number, one.raw, one.why.reason) for one in refused] == [(3, 6, b"row two", "id_conflict")]
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.admit import Admission
 from ingest.mapping import load
-from ingest.order import EventSorter
+from ingest.order import EventSorter, Refused
 from ingest.sources import read
 from schemas.errors import InvalidEvent
 from schemas.event import Event, Rejected
@@ -22,9 +21,8 @@ def replayed(name: str, *files: str) -> tuple[list[Event], Counter[str]]:
     if not DATA.is_dir():
         pytest.skip(f"the real data is not here ({DATA}): counts of {name} are not checked")
     mappings = load(str(ROOT / "docs" / "maps" / f"{name}.yaml"))
-    gate = Admission(Settings())
     counts: Counter[str] = Counter()
-    with EventSorter(gate) as sorter:
+    with EventSorter(Settings()) as sorter:
         for source, file in enumerate(files):
             for line in read(str(DATA / file), mappings):
                 counts["lines"] += 1
@@ -32,10 +30,12 @@ def replayed(name: str, *files: str) -> tuple[list[Event], Counter[str]]:
                     counts[line.event.reason] += 1
                     continue
                 try:
-                    sorter.add(gate.admit(line.event), line.event, source, line.number, line.raw)
+                    sorter.add(line.event, source, line.number, line.raw)
                 except InvalidEvent as error:
                     counts[error.reason] += 1
-        events = list(sorter.sorted())
+        refused: list[Refused] = []
+        events = list(sorter.sorted(None, refused.append))
+        counts.update(one.why.reason for one in refused)
         counts["duplicates"], counts["conflicts"] = sorter.duplicates, sorter.conflicts
     return events, +counts
 
@@ -65,13 +65,13 @@ def test_online_retail_groups_invoices_and_refuses_those_of_nobody() -> None:
 
 
 def test_olist_customers_are_fewer_people_than_customer_ids() -> None:
-    events, counts = replayed("olist_customers", "olist_sample8k/src_olist_customers_dataset.csv")
+    events, counts = replayed("olist", "olist_sample8k/src_olist_customers_dataset.csv")
     assert (len(events), people(events), counts) == (8000, 7969, Counter(lines=8000))
     assert len({event.idents[1] for event in events}) == 8000
 
 
 def test_olist_orders_tell_of_several_events() -> None:
-    events, counts = replayed("olist_orders", "olist_sample8k/src_olist_orders_dataset.csv")
+    events, counts = replayed("olist", "olist_sample8k/src_olist_orders_dataset.csv")
     assert counts == Counter(lines=15859)
     assert Counter(event.type for event in events) == {
         "order.paid": 7979,
