@@ -83,7 +83,7 @@ def _next_steps(folder: Folder, out: Path, lang: str) -> list[str]:
             f"报告：        {out / 'report.html'}（用浏览器打开）",
             f"查看某个人：  kith profile show {someone} --from {out}",
             f"为何是同一人：kith identity explain {someone} --from {out}",
-            f"SQL 查询：    用 DuckDB 打开 {out / 'kith.duckdb'}，例如 SELECT * FROM profiles",
+            f"SQL 查询：    用 DuckDB 打开 {out / 'kith.duckdb'}，例如 FROM profiles",
             "触发规则：    kith rules list",
             f"重放：        {again}（自己的数据见 docs/commands.md）",
         ]
@@ -91,7 +91,7 @@ def _next_steps(folder: Folder, out: Path, lang: str) -> list[str]:
         f"report:            {out / 'report.html'} (open it in a browser)",
         f"one person:        kith profile show {someone} --from {out}",
         f"why one person:    kith identity explain {someone} --from {out}",
-        f"SQL:               open {out / 'kith.duckdb'} with DuckDB, for example SELECT * FROM profiles",
+        f"SQL:               open {out / 'kith.duckdb'} with DuckDB, for example FROM profiles",
         "trigger rules:     kith rules list",
         f"replay it again:   {again} (your own data: docs/commands.md)",
     ]

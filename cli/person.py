@@ -20,7 +20,10 @@ from_option = click.option(
 
 
 def find(folder: Folder, text: str) -> tuple[str, str]:
-    """Return the normalised identifier and the OneID of who holds it. Raises ConfigError if it or the person is none."""
+    """Return the normalised identifier and the OneID of who holds it.
+
+    Raises ConfigError for a text that is no usable identifier, and for one that nobody holds.
+    """
     kind, colon, value = text.partition(":")
     policy = Policy.from_settings(folder.settings)
     if not colon or kind not in policy.place:

@@ -8,8 +8,8 @@ the other half of the object may lie in another part of the same person.
 What is bounded, so that an unusual customer stays small:
 
 - `recent` and `scores` by time: they are dropped when no event within the horizon can need them;
-- `views` to the 500 newest quarter hours with a view, `viewed` to the 20 newest products, `checkins` to the 500 newest quarter hours, `talks` to the 100 conversations
-  that were active last;
+- `views` to the 500 newest quarter hours with a view, `viewed` to the 20 newest products, `checkins` to the 500 newest
+  quarter hours, `talks` to the 100 conversations that were active last;
 - the deltas of a cart line to 128, older ones being added up, lines to 2,000 a cart and carts to 1,000 a part, the
   ones changed longest ago being dropped. Below these caps carts are exact; above, a clearing in another part that
   lies between added-up deltas can not be told apart.

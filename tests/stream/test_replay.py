@@ -71,7 +71,9 @@ def test_the_same_input_gives_the_same_bytes_and_the_same_database(tmp_path: Pat
     for name in "ab":
         with duckdb.connect(str(tmp_path / name / "kith.duckdb"), read_only=True) as database:
             rows = {table.name: database.sql(f"SELECT * FROM {table.name}").to_arrow_table() for table in TABLES}
-            comments = database.sql("SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal").fetchall()
+            comments = database.sql(
+                "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+            ).fetchall()
             told.append((rows, comments))
     assert told[0] == told[1]
     assert all(comment for _, _, comment in told[0][1])
