@@ -1,7 +1,8 @@
 """Events for benchmarks: many people with few events each, cheap to make and the same every time.
 
 A person is seen by device, then by member number, phone and device together; views products, fills a cart, and most
-buy once or twice. Times are spread over a year; lines come in the order of people, so replay has to sort them.
+buy once or twice, in three visits twelve days apart. The people's first visits are spread over a year; lines come in
+the order of people, so replay has to sort them.
 """
 
 import random
@@ -14,6 +15,7 @@ from schemas.times import format_ms
 
 START_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 YEAR_MS = 365 * 86_400_000
+VISIT_MS = 12 * 86_400_000
 CATEGORIES = ("咖啡", "美妆", "母婴", "家居", "数码", "食品")
 EVENTS_PER_PERSON = 10
 
@@ -26,7 +28,7 @@ def lines(people: int, seed: int = 1) -> Iterator[bytes]:
     for number in range(people):
         start_ms = START_MS + int(rng.random() * (YEAR_MS - 40 * 86_400_000))
         for place, (kind, identified, data) in enumerate(_life(rng, number)):
-            at_ms = start_ms + place * 97_000_000 + int(rng.random() * 90_000_000)
+            at_ms = start_ms + place // 4 * VISIT_MS + place % 4 * 180_000 + int(rng.random() * 90_000)
             identifiers = {"device_id": f"dv{number:014d}"}
             if identified:
                 identifiers |= {"member_id": f"M{number:09d}", "phone": f"138{number:08d}"}

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lake.profile_table import PROFILES
+from lake.story import plain_facts
 from schemas.money import format_minor
 from schemas.settings import Settings
 
@@ -104,7 +105,9 @@ def page(row: Row, identifiers: list[Row], triggers: list[Row], settings: Settin
             continue
         table = _grid(console, title if lang == "en" else title_zh)
         for name, value in known:
-            label = name.removesuffix("_minor").replace("_", " ") if lang == "en" else comments[name].zh
+            label = (
+                name.removesuffix("_minor").replace("_", " ") if lang == "en" else comments[name].zh.partition("（")[0]
+            )
             table.add_row(label, shown(name, value))
         console.print(table)
     table = _grid(console, _WORDS["identifiers"][lang])
@@ -115,8 +118,7 @@ def page(row: Row, identifiers: list[Row], triggers: list[Row], settings: Settin
     if row["tag_reasons"]:
         table = _grid(console, _WORDS["tags"][lang])
         for tag in row["tag_reasons"]:
-            facts = ", ".join(f"{key} {value}" for key, value in tag["facts"].items())
-            table.add_row(tag["name"], f"{tag['rule']} v{tag['version']}: {facts}")
+            table.add_row(tag["name"], f"{tag['rule']} v{tag['version']}: {plain_facts(tag['facts'])}")
         console.print(table)
     if triggers:
         console.print(_triggers(console, triggers, shown, lang))

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
-BUFFER_BYTES = 64 << 20
+BUFFER_BYTES = 128 << 20
 FRAME_BYTES = 1 << 16  # of every run one frame is in memory while runs are merged
 FRAME_ROWS = 64
 MAX_RUNS = 64  # merged at a time: 4 MiB of frames, and far from any limit of open files

@@ -124,11 +124,11 @@ def _lifecycle(figures: Figures, lang: Lang) -> Table:
 def _rules(figures: Figures, lang: Lang) -> Table:
     outcomes = [key for key in OUTCOMES if key in figures.rules] + sorted(figures.rules.keys() - OUTCOMES.keys())
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column(word(_WORDS, "rule", lang))
+    table.add_column(word(_WORDS, "rule", lang), no_wrap=True)
     for outcome in outcomes:
         table.add_column(word(OUTCOMES, outcome, lang), justify="right")
     rules = sorted({rule for counts in figures.rules.values() for rule in counts})
     for rule in rules:
-        name = f"{rule} [dim]{rule_title(rule, lang)}[/dim]"
+        name = f"{rule}\n  [dim]{rule_title(rule, lang)}[/dim]"
         table.add_row(name, *(f"{figures.rules[outcome].get(rule, 0):,}" for outcome in outcomes))
     return table

@@ -217,12 +217,12 @@ def _triggers(tables: Tables, one_id: str, lang: Lang) -> list[StoryLine]:
         about = f"{rule_title(rule, lang)} ({rule}{f' {instance}' if instance else ''})"
         why = word(WHY, outcome_key(outcome, reason), lang)
         told = [why, _say("anchor", lang, type=_type_name(event_type or "", lang), event=anchor)]
-        facts = _facts(json.loads(payload) if payload else {})
+        facts = plain_facts(json.loads(payload) if payload else {})
         lines.append(StoryLine(at_ms, "trigger", " · ".join([about, *told, *([facts] if facts else [])])))
     return lines
 
 
-def _facts(values: object) -> str:
+def plain_facts(values: object) -> str:
     """Write the plain facts of a JSON object as `name=value`; nested and long ones stay in the table."""
     if not isinstance(values, dict):
         return "" if values is None else json.dumps(values, ensure_ascii=False)
@@ -268,6 +268,6 @@ def _end(tables: Tables, one_id: str, at_ms: int, lang: Lang) -> list[StoryLine]
     for name in tags or []:
         reason = told.get(name, {})
         text = _say("tag", lang, name=name, rule=reason.get("rule", "?"), version=reason.get("version", "?"))
-        facts = _facts(reason.get("facts"))
+        facts = plain_facts(reason.get("facts"))
         lines.append(StoryLine(at_ms, "tag", f"{text} · {facts}" if facts else text))
     return lines

@@ -5,8 +5,10 @@
 3. `_write`: the tables, in a folder that appears whole or not at all.
 """
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,12 +66,27 @@ def replay(
     ruleset = RuleSet.from_settings(settings)
     with whole_folder(out) as folder, TemporaryDirectory(prefix=".scratch-", dir=folder) as scratch:
         job = _Replay(settings, ruleset, folder, Path(scratch), progress, max_decoded)
-        try:
-            job.read(paths, mappings)
-            job.run(until_ms)
-        finally:
-            job.close()
-        return job.write()
+        with seldom_collected():
+            try:
+                job.read(paths, mappings)
+                job.run(until_ms)
+            finally:
+                job.close()
+            return job.write()
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Let Python's garbage collector look seldom: what lives here lives long, and hardly anything is a cycle."""
+    former = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*former)
+        gc.unfreeze()
 
 
 class _Replay:

@@ -6,7 +6,7 @@ held out), and it fires. The decision is a mark in the part of the anchor event,
 counted from the marks of all parts. No clock is read: `now_ms` is handed in.
 """
 
-from hashlib import sha256
+from hashlib import sha1, sha256
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -82,7 +82,7 @@ class Engine:
         if not came:
             return []
         came.sort(key=lambda each: each[0].order)
-        fired = _fired(facts)
+        fired = _Fired(facts)
         rows: list[Firing] = []
         for instance, place in came:
             outcome, row = self._decide(facts, now_ms, one_id, instance, self.watches[place], fired)
@@ -99,7 +99,7 @@ class Engine:
         one_id: str,
         instance: Instance,
         ready: Watch,
-        fired: list[tuple[str, str, int]],
+        fired: "_Fired",
     ) -> tuple[Mark, Firing | None]:
         """Decide one instance and mark it; return the mark, and the row unless it is held or passed."""
         rule = ready.rule
@@ -127,7 +127,7 @@ class Engine:
             outcome = HELD_OUT
         else:
             outcome = FIRED
-            fired.append((rule.name, rule.purpose, now_ms))
+            fired.add(rule.name, rule.purpose, now_ms)
         mark = marks_of(facts, instance.part)[instance.mark_key] = Mark(outcome, at_ms, rule.purpose)
         if outcome in (HELD, PASSED):
             return mark, None
@@ -153,36 +153,61 @@ class Engine:
             payload={name: plain(expression.evaluate(lookup)) for name, expression in rule.emit.items()},
         )
 
-    def _capped(self, ready: Watch, now_ms: int, fired: list[tuple[str, str, int]]) -> bool:
+    def _capped(self, ready: Watch, now_ms: int, fired: "_Fired") -> bool:
         """Return whether the rule's own cap or the general one of its purpose leaves no room in (now - d, now]."""
         rule = ready.rule
         own = rule.cap if isinstance(rule.cap, Cap) else None
-        if own is not None:
-            used = sum(name == rule.name and now_ms - own.window_ms < at_ms <= now_ms for name, _, at_ms in fired)
-            if used >= own.count:
-                return True
+        if own is not None and fired.of_rule(rule.name, now_ms - own.window_ms, now_ms) >= own.count:
+            return True
         general = self.ruleset.general_cap(rule)
         if general is None:
             return False
-        used = sum(
-            purpose == rule.purpose and now_ms - general.window_ms < at_ms <= now_ms for _, purpose, at_ms in fired
-        )
-        return used >= general.count
+        return fired.of_purpose(rule.purpose, now_ms - general.window_ms, now_ms) >= general.count
 
 
-def _fired(facts: Facts) -> list[tuple[str, str, int]]:
-    """Return (rule, purpose, fired time) of all that fired for a person."""
-    return [
-        (key[: key.index("|")], mark.purpose, mark.at_ms)
-        for part in facts.parts
-        for key, mark in part.marks.items()
-        if mark.outcome == FIRED
-    ]
+class _Fired:
+    """What fired for a person, read from the marks when a cap first asks."""
+
+    __slots__ = ("_facts", "_rows")
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._rows: list[tuple[str, str, int]] | None = None
+
+    def add(self, rule: str, purpose: str, at_ms: int) -> None:
+        """Take in what fires now."""
+        self._read().append((rule, purpose, at_ms))
+
+    def of_rule(self, rule: str, after_ms: int, upto_ms: int) -> int:
+        """Return how often a rule fired in (after, upto]."""
+        return sum([name == rule and after_ms < at_ms <= upto_ms for name, _, at_ms in self._read()])
+
+    def of_purpose(self, purpose: str, after_ms: int, upto_ms: int) -> int:
+        """Return how often rules of a purpose fired in (after, upto]."""
+        return sum([each == purpose and after_ms < at_ms <= upto_ms for _, each, at_ms in self._read()])
+
+    def _read(self) -> list[tuple[str, str, int]]:
+        if self._rows is None:
+            self._rows = [
+                (key[: key.index("|")], mark.purpose, mark.at_ms)
+                for part in self._facts.parts
+                for key, mark in part.marks.items()
+                if mark.outcome == FIRED
+            ]
+        return self._rows
 
 
 def trigger_id(identity: tuple[str, str, str]) -> str:
-    """Return the id of a firing: a UUIDv5 of rule, instance and anchor event; of a calendar date rule, date, part."""
-    return str(uuid5(NAMESPACE, "\0".join(identity)))  # no identifier, id or name can hold a NUL
+    """Return the id of a firing: a UUIDv5 of rule, instance and anchor event; of a calendar date rule, date, part.
+
+    The same as `str(uuid.uuid5(NAMESPACE, ...))` (RFC 9562), at a third of its cost.
+    """
+    name = "\0".join(identity)  # no identifier, id or name can hold a NUL
+    digest = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def in_holdout(rule: str, one_id: str, threshold: int) -> bool:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -15,8 +16,11 @@ import yaml
 from cli.main import main
 from ingest import mapping, mapping_values
 from ingest.csv_options import CsvOptions
+from profiles.derived import COLUMNS
 from schemas.contract import EVENT_MODELS
+from schemas.errors import Reason
 from schemas.load import load_settings
+from stream.replay import TABLES
 from triggers.catalogue import CATALOGUE
 from triggers.model import Rule
 from triggers.rules import RuleSet
@@ -92,6 +96,33 @@ def test_every_event_type_is_documented() -> None:
     assert not [name for name in EVENT_MODELS if f"`{name}`" not in text]
     named = set(re.findall(r"`((?:order|chat|ticket|customer|survey|points|message|cart|app)\.[a-z_]+)`", text))
     assert named <= set(EVENT_MODELS)
+
+
+def test_every_reason_of_a_dead_letter_is_documented() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z_]+)` \| [^|]*\|$", text.split("## Dead letters")[1], re.M)) == set(
+        get_args(Reason)
+    )
+
+
+def test_every_table_and_every_column_of_a_profile_is_documented() -> None:
+    for table in TABLES:
+        assert f"`{table.name}.parquet`" in COMMANDS
+    text = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
+    assert not [column for column in COLUMNS if f"`{column}`" not in text]
+
+
+def test_every_mapping_that_comes_along_is_named_and_valid() -> None:
+    text = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs" / "maps").iterdir()):
+        assert f"`docs/maps/{path.name}`" in text
+        assert mapping.loads(path.read_text(encoding="utf-8"), path.name)
+
+
+def test_every_module_of_the_pipeline_has_a_place_in_the_architecture() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "stream").glob("*.py")):
+        assert path.name == "__init__.py" or f"`stream/{path.name}`" in text, path.name
 
 
 @pytest.mark.parametrize("page", ["settings.md", "triggers.md"])

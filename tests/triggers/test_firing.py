@@ -3,11 +3,13 @@
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import StateError
 from schemas.mark import EXPIRED, FIRED, HELD, PASSED, Mark
 from tests.triggers.fakes import DAY, HOUR, FakePart, Person, at
-from triggers.engine import in_holdout, trigger_id
+from triggers.engine import NAMESPACE, in_holdout, trigger_id
 from triggers.instances import NEVER
 from triggers.terms import share
 
@@ -399,3 +401,9 @@ def test_an_expired_instance_is_marked_so():
     person.now = NOON + DAY
     person.until(person.now)
     assert [mark.outcome for mark in person.parts["phone:1"].marks.values()] == [EXPIRED]
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_the_id_of_a_trigger_is_the_uuid5_of_its_identity(rule: str, instance: str):
+    identity = (rule, instance, "e1")
+    assert trigger_id(identity) == str(uuid5(NAMESPACE, "\0".join(identity)))
