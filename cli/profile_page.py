@@ -78,6 +78,14 @@ _WORDS = {
 }
 
 
+_TRIGGER_COLUMNS = {
+    "at": {"en": "fired, else due", "zh": "触发或应触发时间"},
+    "rule": {"en": "rule", "zh": "规则"},
+    "instance": {"en": "about", "zh": "对象"},
+    "outcome": {"en": "outcome", "zh": "结果"},
+}
+
+
 def page(row: Row, identifiers: list[Row], triggers: list[Row], settings: Settings, lang: Lang) -> None:
     """Print a profile for people to read, times in the person's time zone."""
     console = Console(highlight=False)
@@ -137,16 +145,10 @@ def _triggers(console: Console, triggers: Iterable[Row], shown: Any, lang: Lang)
     console.print()
     console.print(Text(_WORDS["triggers"][lang], style="bold cyan"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("due_at", "rule", "instance", "outcome", "fired_at", "anchor_event_id"):
-        table.add_column(name)
+    for name, words in _TRIGGER_COLUMNS.items():
+        table.add_column(words[lang], no_wrap=name != "outcome")
     for each in triggers:
         outcome = each["outcome"] if each["reason"] is None else f"{each['outcome']}: {each['reason']}"
-        table.add_row(
-            shown("", each["due_at"]),
-            each["rule"],
-            each["instance"] or "",
-            outcome,
-            "" if each["fired_at"] is None else shown("", each["fired_at"]),
-            each["anchor_event_id"],
-        )
+        at = each["fired_at"] or each["due_at"]
+        table.add_row(shown("", at)[:16], each["rule"], each["instance"] or "", outcome)
     return table
