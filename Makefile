@@ -62,4 +62,4 @@ lock: $(STAMP) ## make requirements.lock anew from pyproject.toml
 	@echo 'requirements.lock is made; make setup installs it'
 
 clean: ## remove what the set-up, the checks and the demo made
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist kith-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

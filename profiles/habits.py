@@ -14,10 +14,8 @@ HABIT_ORDERS = 100  # the newest: a habit is what one does lately, and the cost 
 
 
 def favourites(weights: dict[str, int]) -> list[str]:
-    """Return the heaviest names, at most 5, of equals the alphabetically first."""
-    if len(weights) < 2:
-        return list(weights)
-    return [name for _, name in sorted([(-weight, name) for name, weight in weights.items()])[:FAVOURITES]]
+    """Return the heaviest names, at most 5, of equals the alphabetically first; an empty name is none."""
+    return [name for _, name in sorted([(-weight, name) for name, weight in weights.items() if name])[:FAVOURITES]]
 
 
 def purchase_cycles(orders: Sequence[Order]) -> tuple[dict[str, float], dict[str, float]]:

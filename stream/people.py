@@ -70,14 +70,6 @@ class People:
         if person.one_id not in self._hot:
             self._rest[person.one_id] = freeze(person)
 
-    def bytes_at_rest(self) -> tuple[int, int]:
-        """Return how many people are at rest and the bytes they take, without the dictionary itself."""
-        return len(self._rest), sum(map(len, self._rest.values()))
-
-    def rest_all(self) -> None:
-        """Put everybody to rest who has nothing under way."""
-        self._evict(len(self._hot), second_chance=False)
-
     def __len__(self) -> int:
         return len(self._hot) + len(self._rest)
 

@@ -1,4 +1,4 @@
-"""The reference: from lines to the tables of the issue. `python -m tests.reference.run FILE... [--until MS]`."""
+"""The reference: from lines to the tables of a replay. `python -m tests.reference.run FILE... [--until MS]`."""
 
 from __future__ import annotations
 

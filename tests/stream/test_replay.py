@@ -4,12 +4,15 @@ import gzip
 import json
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest import spill
 from schemas.errors import ConfigError
@@ -41,21 +44,26 @@ def event(event_id: str, kind: str, time: str, member: str = "m1", **data: Any) 
     ).encode()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_order_repetition_and_division_into_files_change_nothing(seed: int, tmp_path: Path) -> None:
-    lines = generate(seed, 160)
-    run(tmp_path / "one", written(tmp_path / "all.jsonl", lines))
-    rng = random.Random(seed)
-    shuffled = lines + rng.sample(lines, 40)
-    rng.shuffle(shuffled)
-    cuts = sorted(rng.sample(range(len(shuffled)), 2))
-    first = written(tmp_path / "a.jsonl", shuffled[: cuts[0]])
-    second = tmp_path / "b.jsonl.gz"
-    second.write_bytes(gzip.compress(b"\n".join(shuffled[cuts[0] : cuts[1]])))
-    third = tmp_path / "c.zst"
-    third.write_bytes(zstandard.compress(b"\r\n".join(shuffled[cuts[1] :]) + b"\n\n"))
-    run(tmp_path / "many", third, first, second)
-    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+SEEDS = st.integers(0, 10**6)
+
+
+@settings(max_examples=6, deadline=None)
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_order_repetition_and_division_into_files_change_nothing(seed: int, rng: random.Random) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = generate(seed, 120)
+        run(folder / "one", written(folder / "all.jsonl", lines))
+        shuffled = lines + rng.sample(lines, 30)
+        rng.shuffle(shuffled)
+        cuts = sorted(rng.sample(range(len(shuffled)), 2))
+        first = written(folder / "a.jsonl", shuffled[: cuts[0]])
+        second = folder / "b.jsonl.gz"
+        second.write_bytes(gzip.compress(b"\n".join(shuffled[cuts[0] : cuts[1]])))
+        third = folder / "c.zst"
+        third.write_bytes(zstandard.compress(b"\r\n".join(shuffled[cuts[1] :]) + b"\n\n"))
+        run(folder / "many", third, first, second)
+        assert contents(folder / "one") == contents(folder / "many")
 
 
 def test_the_same_input_gives_the_same_bytes_and_the_same_database(tmp_path: Path) -> None:
@@ -90,11 +98,21 @@ def test_few_people_held_decoded_and_few_lines_in_memory_change_nothing(
     assert contents(tmp_path / "roomy") == contents(tmp_path / "tight")
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_merge_that_is_split_again_leaves_the_profiles_there_would_have_been(seed: int, tmp_path: Path) -> None:
-    lines = generate(seed, 150)
-    run(tmp_path / "apart", written(tmp_path / "apart.jsonl", lines))
-    before = read_rows(tmp_path / "apart" / "identities.parquet")
+@settings(max_examples=6, deadline=None)
+@given(SEEDS)
+def test_a_merge_that_is_split_again_leaves_the_profiles_there_would_have_been(seed: int) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = generate(seed, 120)
+        run(folder / "apart", written(folder / "apart.jsonl", lines))
+        before = read_rows(folder / "apart" / "identities.parquet")
+        run(folder / "split", written(folder / "split.jsonl", lines + _merged_and_split(before)))
+        for table in ("identities", "profiles"):
+            assert contents(folder / "apart", (table,)) == contents(folder / "split", (table,))
+
+
+def _merged_and_split(before: list[dict[str, Any]]) -> list[bytes]:
+    """Link two people in the middle of the time, and unlink them at its end."""
     people = sorted({row["one_id"] for row in before})
     one, other = (next(row for row in before if row["one_id"] == people[place]) for place in (0, -1))
     ends = {name: {"kind": row["kind"], "value": row["value"]} for name, row in (("a", one), ("b", other))}
@@ -104,10 +122,7 @@ def test_a_merge_that_is_split_again_leaves_the_profiles_there_would_have_been(s
         {"id": "zz-link", "type": "customer.linked", "time": (first + last) // 2, "data": ends},
         {"id": "zz-unlink", "type": "customer.unlinked", "time": last, "data": ends},
     ]
-    more = [json.dumps(each).encode() for each in middle]
-    run(tmp_path / "split", written(tmp_path / "split.jsonl", lines + more))
-    for table in ("identities", "profiles"):
-        assert contents(tmp_path / "apart", (table,)) == contents(tmp_path / "split", (table,))
+    return [json.dumps(each).encode() for each in middle]
 
 
 def test_the_clock_goes_on_to_the_end_inclusive_and_later_events_are_left_out(tmp_path: Path) -> None:
