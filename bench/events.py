@@ -22,12 +22,12 @@ EVENTS_PER_PERSON = 10
 _encode = msgspec.json.Encoder().encode
 
 
-def lines(people: int, seed: int = 1) -> Iterator[bytes]:
-    """Yield ten lines per person, each ending in a newline, about 330 bytes on average."""
+def lines(people: int, each: int = EVENTS_PER_PERSON, seed: int = 1) -> Iterator[bytes]:
+    """Yield the first `each` (at most ten) lines of every person's life, each ending in a newline."""
     rng = random.Random(seed)
     for number in range(people):
         start_ms = START_MS + int(rng.random() * (YEAR_MS - 40 * 86_400_000))
-        for place, (kind, identified, data) in enumerate(_life(rng, number)):
+        for place, (kind, identified, data) in enumerate(_life(rng, number)[:each]):
             at_ms = start_ms + place // 4 * VISIT_MS + place % 4 * 180_000 + int(rng.random() * 90_000)
             identifiers = {"device_id": f"dv{number:014d}"}
             if identified:
@@ -43,11 +43,11 @@ def lines(people: int, seed: int = 1) -> Iterator[bytes]:
             yield _encode(event) + b"\n"
 
 
-def write(path: Path, people: int, seed: int = 1) -> int:
+def write(path: Path, people: int, each: int = EVENTS_PER_PERSON) -> int:
     """Write the lines of so many people to a file; return the number of lines."""
     written = 0
     with path.open("wb", buffering=1 << 20) as file:
-        for line in lines(people, seed):
+        for line in lines(people, each):
             file.write(line)
             written += 1
     return written

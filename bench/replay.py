@@ -1,4 +1,7 @@
-"""`python -m bench.replay [PEOPLE ...]`: events a second of the whole replay, and memory, on one core.
+"""`python -m bench.replay [PEOPLE[xEVENTS] ...]`: events a second of the whole replay, and memory, on one core.
+
+Each of so many people has ten events, or as many as stand behind the x (at most ten): `1000000x4`. By default 100,000
+people with ten and a million with four.
 
 Each size runs in a process of its own, pinned to one core where the system can. Printed per size: events, CPU seconds
 (all threads) and wall seconds of the replay, events per CPU second, peak memory, bytes per person.
@@ -12,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.events import write
+from bench.events import EVENTS_PER_PERSON, write
 from schemas.settings import Settings
 from stream.replay import replay
 
@@ -22,12 +25,12 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--one"]:
         _measure(Path(arguments[1]), int(arguments[2]))
         return
-    sizes = [int(text) for text in arguments] or [100_000, 1_000_000]
-    for people in sizes:
+    for size in arguments or ["100000", "1000000x4"]:
+        people, _, each = size.partition("x")
         with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
             path = Path(folder) / "events.jsonl"
-            write(path, people)
-            subprocess.run([sys.executable, "-m", "bench.replay", "--one", str(path), str(people)], check=True)  # noqa: S603  ourselves
+            write(path, int(people), int(each or EVENTS_PER_PERSON))
+            subprocess.run([sys.executable, "-m", "bench.replay", "--one", str(path), people], check=True)  # noqa: S603  ourselves
 
 
 def _measure(path: Path, people: int) -> None:

@@ -9,7 +9,7 @@ from cli.config import config_option, configured
 from cli.progress import ReplayProgress
 from ingest.mapping import load as load_mappings
 from schemas.errors import ConfigError
-from schemas.times import parse_rfc3339
+from schemas.times import MAX_MS, parse_rfc3339
 from stream.replay import replay
 
 
@@ -25,8 +25,8 @@ from stream.replay import replay
 @click.option(
     "--until",
     metavar="TIME",
-    help="Run the clock on to this time, inclusive (RFC 3339 with an offset); later events are counted and left out. "
-    "Default: the time of the last event.",
+    help="Run the clock on to this time, inclusive (RFC 3339 with an offset, or epoch milliseconds); later events are "
+    "counted and left out. Default: the time of the last event.",
 )
 @click.option(
     "--out",
@@ -54,9 +54,9 @@ def command(
 def parse_until(text: str) -> int:
     """Return the instant in epoch milliseconds. Raises ConfigError naming the option."""
     try:
-        return parse_rfc3339(text)
+        return int(text) if text.isascii() and text.isdigit() and int(text) < MAX_MS else parse_rfc3339(text)
     except ValueError as error:
-        raise ConfigError(f"--until: {error}; write for example 2026-01-31T00:00:00+08:00") from error
+        raise ConfigError(f"--until: {error}") from error
 
 
 def print_counts(summary: dict[str, object], out: Path) -> None:

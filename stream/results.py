@@ -18,6 +18,9 @@ from stream.profile import ProfileStage
 Progress = Callable[[str, int, int], None]
 Sighting = list[int]  # events, first and last time in ms
 
+PROFILE_ROWS = 10_000
+"""Rows of profiles held as Python objects at a time: with their lists and maps some kilobytes each."""
+
 EVERY = 1_000
 """People between two reports of progress."""
 
@@ -34,7 +37,7 @@ def write_people(
     elsewhere, thresholds = _survey(graph, stages, settings)
     derive = deriver(settings).row
     identities = TableWriter(folder / "identities.parquet", IDENTITIES)
-    profiles = TableWriter(folder / "profiles.parquet", PROFILES)
+    profiles = TableWriter(folder / "profiles.parquet", PROFILES, PROFILE_ROWS)
     holders = {}
     for stage in stages:
         holders.update(dict.fromkeys(stage.people.one_ids(), stage.people))

@@ -234,7 +234,9 @@ def _stage(stage: str, after: int, limit: Limit, cuts: LifecycleSettings) -> Fin
             if by_count(len(orders)) != stage:
                 return ()
             place = len(orders) - 1
-            while place > 0 and by_count(place) == stage and orders[place].time_ms - orders[place - 1].time_ms <= fading:
+            while (
+                place > 0 and by_count(place) == stage and orders[place].time_ms - orders[place - 1].time_ms <= fading
+            ):
                 place -= 1
             begun, left = orders[place].time_ms, anchor.time_ms + fading
             anchor = orders[place]
