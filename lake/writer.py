@@ -1,5 +1,7 @@
 """Writing tables: rows into Parquet batch by batch, and a folder that appears whole or not at all."""
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -61,6 +63,10 @@ class TableWriter:
         buffer.clear()
 
 
+STAGING = ".kith-part"
+LOCK, NEW, OLD = "lock", "new", "old"
+
+
 def check_target(out: Path) -> None:
     """Raise ConfigError unless `out` can be written: absent, empty, or an earlier result that may be replaced."""
     if out.exists() and not out.is_dir():
@@ -78,21 +84,40 @@ def check_target(out: Path) -> None:
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to write in, which becomes `out` when the block ends well and vanishes when it does not.
 
-    An earlier result at `out` stays until the new one is complete.
+    An earlier result at `out` stays until the new one is complete. What a run that was killed left beside `out` is
+    swept away first.
     """
     check_target(out)
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    _sweep(out)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=STAGING, dir=out.parent))
     try:
-        yield staging
-        staging.chmod(0o755)
-        if out.exists():
-            former = Path(tempfile.mkdtemp(prefix=f".{out.name}.former.", dir=out.parent))
-            out.rename(former / out.name)
-            staging.rename(out)
-            shutil.rmtree(former)
-        else:
-            staging.rename(out)
+        with (staging / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system, however the process ends
+            (staging / NEW).mkdir()
+            yield staging / NEW
+            _exchange(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _exchange(staging: Path, out: Path) -> None:
+    """Put the new folder in the place of the old; if the process dies in between, `_sweep` goes on."""
+    if out.exists():
+        out.rename(staging / OLD)
+    (staging / NEW).rename(out)
+
+
+def _sweep(out: Path) -> None:
+    for staging in sorted(out.parent.glob(f".{glob.escape(out.name)}.*{STAGING}")):
+        try:
+            with (staging / LOCK).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (staging / OLD).exists() and not out.exists():
+                    _exchange(staging, out)
+                shutil.rmtree(staging, ignore_errors=True)
+        except BlockingIOError:
+            continue  # another run is at work there
+        except FileNotFoundError:
+            continue  # it has only just begun, or has just ended

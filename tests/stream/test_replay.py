@@ -3,6 +3,9 @@
 import gzip
 import json
 import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import spill
+from lake.writer import LOCK, NEW, OLD, STAGING, whole_folder
 from schemas.errors import ConfigError
 from schemas.settings import Settings
 from schemas.times import parse_rfc3339
@@ -22,6 +26,7 @@ from stream.replay import TABLES, replay
 from tests.differential.compare import read_rows
 from tests.reference.generate import generate
 
+ROOT = Path(__file__).resolve().parents[2]
 FACTS = ("identities", "profiles", "triggers", "events", "identity_changes", "evidence")
 
 
@@ -170,6 +175,47 @@ def test_an_unreadable_file_leaves_nothing_and_keeps_the_earlier_result(tmp_path
         run(out, good, torn)
     assert contents(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.jsonl", "out", "torn.jsonl.gz"]
+
+
+def test_what_a_killed_run_left_never_looks_finished_and_is_swept_by_the_next(tmp_path: Path) -> None:
+    source = written(tmp_path / "e.jsonl", generate(1, 400))
+    program = (
+        "import os, signal; from pathlib import Path\n"
+        "from schemas.settings import Settings; import stream.replay as r\n"
+        "r.write_database = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"r.replay([{str(source)!r}], Path({str(tmp_path / 'out')!r}), Settings())"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    left = [path.name for path in tmp_path.iterdir() if path.name not in ("e.jsonl",)]
+    assert len(left) == 1
+    assert left[0].startswith(".out.")
+    assert not list(tmp_path.rglob("summary.json"))
+    run(tmp_path / "out", source)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.jsonl", "out"]
+
+
+def test_a_run_that_died_between_two_renames_is_completed_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    staging = tmp_path / f".out.x{STAGING}"
+    for name in (OLD, NEW):
+        (staging / name).mkdir(parents=True)
+        (staging / name / "summary.json").write_text(name)
+    (staging / LOCK).touch()
+    with whole_folder(out) as folder:
+        assert (out / "summary.json").read_text() == NEW
+        (folder / "summary.json").write_text("next")
+    assert (out / "summary.json").read_text() == "next"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_runs_into_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as first:
+        (first / "summary.json").write_text("1")
+        with whole_folder(tmp_path / "out") as second:
+            (second / "summary.json").write_text("2")
+    assert (tmp_path / "out" / "summary.json").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
