@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from profiles.lookup import is_known
 from schemas.errors import ConfigError
 from schemas.load import read_settings
 from schemas.settings import Settings, TriggerSettings
+from triggers.engine import Engine
 from triggers.rules import RuleSet
 
 config_option = click.option(
@@ -58,14 +60,31 @@ def rule_problems(settings: Settings) -> list[str]:
     general = settings.triggers.model_dump()
     while True:
         try:
-            RuleSet.from_settings(settings.model_copy(update={"triggers": TriggerSettings(**general)}))
+            ruleset = RuleSet.from_settings(settings.model_copy(update={"triggers": TriggerSettings(**general)}))
         except ConfigError as error:
             lines = str(error).splitlines()
             problems.extend(lines)
             if not _take_out(general, lines[0]):
                 return problems
         else:
-            return problems
+            return problems + unknown_names(ruleset, settings)
+
+
+def unknown_names(ruleset: RuleSet, settings: Settings) -> list[str]:
+    """Return the names in conditions and messages that stand for nothing, as lines `field: what`.
+
+    A condition on one of them would be false for ever, and say nothing.
+    """
+    problems = []
+    for watch in Engine(ruleset, settings).watches:
+        rule = watch.rule
+        fields = {f"emit.{name}": expression for name, expression in rule.emit.items()}
+        if rule.when is not None:
+            fields["when"] = rule.when
+        for field, expression in fields.items():
+            names = [name for name in sorted(expression.names) if name not in watch.scope and not is_known(name)]
+            problems += [f"triggers.rules.{rule.name}.{field}: nothing is called {name}" for name in names]
+    return problems
 
 
 def _take_out(general: dict[str, Any], problem: str) -> bool:

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from cli.config import lang_option
 from cli.progress import ReplayProgress
+from cli.terminal import Terminal
 from ingest.generator import Truth, generate, pairwise
 from lake.printing import print_summary
 from lake.reading import Folder
@@ -50,11 +50,12 @@ def demo(customers: int, days: int, seed: int, out: Path, lang: str) -> None:
             truth = _invent(source, customers, days, seed, progress)
             replay([str(source)], out, settings, progress=progress.report)
         source.replace(out / source.name)
+    (out / "kith.yaml").write_text(f"triggers:\n  holdout: {HOLDOUT}\n", encoding="utf-8")
     truth.save(out / "truth.parquet")
     folder = Folder(out)
     found = folder.rows("SELECT one_id, kind || ':' || value AS ident FROM identities", [])
     agreement = pairwise(truth, [(row["one_id"], row["ident"]) for row in found])
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     print_summary(console, out, agreement, language, settings.timezone)
     write_report(out, out / "report.html", language, agreement, settings.timezone)
     console.print()
@@ -77,7 +78,7 @@ def _next_steps(folder: Folder, out: Path, lang: str) -> list[str]:
     one_id = pick_customer(out)
     idents = [] if one_id is None else folder.identifiers(one_id)
     someone = f"{idents[0]['kind']}:{idents[0]['value']}" if idents else "KIND:VALUE"
-    again = f"kith replay {out / 'events.jsonl'} --out {out}-again"
+    again = f"kith replay {out / 'events.jsonl'} --config {out / 'kith.yaml'} --out {out}-again"
     if lang == "zh":
         return [
             f"报告：        {out / 'report.html'}（用浏览器打开）",

@@ -57,6 +57,10 @@ class KithGroup(click.Group):
         except KithError as error:
             click.echo(f"kith: {error}", err=True)
             ctx.exit(1)
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"kith: {where}{error.strerror or error}", err=True)
+            ctx.exit(1)
         return result
 
 

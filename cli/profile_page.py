@@ -6,10 +6,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.terminal import Terminal
 from lake.profile_table import PROFILES
 from lake.story import plain_facts
 from schemas.money import format_minor
@@ -88,14 +88,14 @@ _TRIGGER_COLUMNS = {
 
 def page(row: Row, identifiers: list[Row], triggers: list[Row], settings: Settings, lang: Lang) -> None:
     """Print a profile for people to read, times in the person's time zone."""
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     zone = ZoneInfo(row["timezone"] or settings.timezone)
 
     def shown(name: str, value: Any) -> str:
         if isinstance(value, datetime):
             return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
         if name.endswith("_minor"):
-            currency = row["currency"] if name in _OWN_CURRENCY else settings.currency
+            currency = (row["currency"] if name in _OWN_CURRENCY else None) or settings.currency
             return f"{format_minor(value, currency)} {currency}"
         if name.endswith("_ms"):
             return f"{value / 3_600_000:.1f} h"
@@ -132,7 +132,7 @@ def page(row: Row, identifiers: list[Row], triggers: list[Row], settings: Settin
         console.print(_triggers(console, triggers, shown, lang))
 
 
-def _grid(console: Console, title: str) -> Table:
+def _grid(console: Terminal, title: str) -> Table:
     console.print()
     console.print(Text(title, style="bold cyan"))
     table = Table.grid(padding=(0, 2))
@@ -141,7 +141,7 @@ def _grid(console: Console, title: str) -> Table:
     return table
 
 
-def _triggers(console: Console, triggers: Iterable[Row], shown: Any, lang: Lang) -> Table:
+def _triggers(console: Terminal, triggers: Iterable[Row], shown: Any, lang: Lang) -> Table:
     console.print()
     console.print(Text(_WORDS["triggers"][lang], style="bold cyan"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -134,3 +134,6 @@ EVIDENCE = Table(
         Column("event_id", pa.string(), "Event that showed it", "证据事件"),
     ),
 )
+
+TABLES = (IDENTITIES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE)
+"""All tables but that of profiles, whose columns are in `lake.profile_table`."""

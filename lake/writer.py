@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.tables import Table
+from lake.tables import TABLES, Table
 from schemas.errors import ConfigError
 
 BATCH_ROWS = 50_000
@@ -67,13 +67,26 @@ STAGING = ".kith-part"
 LOCK, NEW, OLD = "lock", "new", "old"
 
 
+WRITTEN = frozenset(
+    [f"{table.name}.parquet" for table in TABLES]
+    + ["profiles.parquet", "kith.duckdb", "kith.duckdb.wal", FINISHED]
+    + ["events.jsonl", "kith.yaml", "truth.parquet", "report.html"]
+)
+"""What a replay or a demo writes, and so may replace."""
+
+
 def check_target(out: Path) -> None:
     """Raise ConfigError unless `out` can be written: absent, empty, or an earlier result that may be replaced."""
+    out = out.resolve()
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file; --out names a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / FINISHED).is_file():
-        raise ConfigError(f"{out}: holds other files; name a new folder, or one that an earlier run wrote")
-    parent = out.absolute().parent
+    if out.is_dir():
+        names = sorted(path.name for path in out.iterdir())
+        others = [name for name in names if name not in WRITTEN]
+        if others or (names and FINISHED not in names):
+            other = others[0] if others else names[0]
+            raise ConfigError(f"{out}: holds other files, such as {other}; name a new folder, or an earlier result")
+    parent = out.parent
     while not parent.exists():
         parent = parent.parent
     if not os.access(parent, os.W_OK):
@@ -88,7 +101,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     swept away first.
     """
     check_target(out)
-    out = out.absolute()
+    out = out.resolve()  # of a link, what it points to
     out.parent.mkdir(parents=True, exist_ok=True)
     _sweep(out)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=STAGING, dir=out.parent))

@@ -58,7 +58,8 @@ class Deriver:
         """Return the values of `COLUMNS` for one person at an instant."""
         row, reasons = self.derive(facts, now_ms, population)
         row.tag_reasons = _json.encode(reasons).decode()
-        return msgspec.structs.astuple(row)
+        values = msgspec.structs.astuple(row)
+        return tuple([_LIMIT if type(value) is int and value > _LIMIT else value for value in values])
 
     def derive(self, facts: "Facts", now_ms: int, population: Thresholds | None) -> tuple[Derived, list[Reason]]:
         """Return the derived record and its tags; `tag_reasons` of the record is left empty."""

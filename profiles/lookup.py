@@ -57,6 +57,14 @@ _MONEY = {
 }
 
 
+_OPEN = ("traits.", "count.")
+
+
+def is_known(name: str) -> bool:
+    """Return whether a name stands for something; of a trait and a type of event any may come."""
+    return name in _DIRECT or name in _MONEY or name in COLUMNS or name == "days_since_order" or name.startswith(_OPEN)
+
+
 def lookup(facts: "Facts", name: str, now_ms: int | None) -> Any:
     """Return what the name stands for; None if unknown."""
     direct = _DIRECT.get(name)

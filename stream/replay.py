@@ -6,6 +6,7 @@
 """
 
 import gc
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ class _Replay:
         add = self._sorter.add
         reached = Bytes(total_bytes(list(paths)))
         for place, path in enumerate(paths):
-            self._sources.append(path)
+            self._sources.append(os.fsencode(path).decode("utf-8", "replace"))  # a name need not be UTF-8
             for line in read(path, mappings, reached):
                 self._lines += 1
                 if self._lines % EVERY == 0:

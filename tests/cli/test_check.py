@@ -147,3 +147,17 @@ def test_an_error_ends_with_a_message_and_its_exit_code(
     monkeypatch.setattr(click.Group, "invoke", fail)
     result = kith("rules", "list")
     assert (result.exit_code, result.stderr, result.stdout) == (code, message, "")
+
+
+def test_a_name_that_stands_for_nothing_is_named_with_its_line(tmp_path: Path) -> None:
+    text = (
+        "triggers:\n  rules:\n    cart-abandon:\n      when: cart.valu > 0 and orders > 1\n"
+        "    mine: {since: order.paid, after: 1h, when: traits.a = 1 and count.order.paid > 2, emit: {a: nonsense.b}}\n"
+    )
+    path = written(tmp_path, text)
+    done = kith("check", "--config", path)
+    assert done.exit_code == 2
+    assert done.output.splitlines() == [
+        f"{path}:4: triggers.rules.cart-abandon.when: nothing is called cart.valu",
+        f"{path}:5: triggers.rules.mine.emit.a: nothing is called nonsense.b",
+    ]

@@ -73,3 +73,25 @@ def test_a_folder_that_no_replay_wrote_ends_with_2(tmp_path: Path) -> None:
     done = kith("profile", "show", "phone:13800001234", "--from", str(tmp_path))
     assert done.exit_code == 2
     assert "kith replay" in done.output
+
+
+def test_a_person_without_an_order_has_a_page(tmp_path: Path) -> None:
+    source = tmp_path / "e.jsonl"
+    who = {"phone": "13912345678"}
+    source.write_text(
+        json.dumps({"id": "1", "type": "page.viewed", "time": 1, "identifiers": who, "data": {"url": "/"}})
+    )
+    assert kith("replay", str(source), "--out", str(tmp_path / "out"), "--quiet").exit_code == 0
+    for lang in ("en", "zh"):
+        page = kith("profile", "show", "phone:13912345678", "--from", str(tmp_path / "out"), "--lang", lang)
+        assert page.exit_code == 0
+        assert "0.00 CNY" in page.output
+
+
+def test_the_demo_replayed_by_the_hint_gives_the_same_triggers(demo: tuple[Path, str], tmp_path: Path) -> None:
+    out, text = demo
+    hint = next(line for line in text.splitlines() if "kith replay" in line)
+    arguments = hint.split("kith ")[1].split(" (")[0].split()
+    arguments[arguments.index("--out") + 1] = str(tmp_path / "again")
+    assert kith(*arguments, "--quiet").exit_code == 0
+    assert (out / "triggers.parquet").read_bytes() == (tmp_path / "again" / "triggers.parquet").read_bytes()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import signal
 import subprocess
@@ -289,3 +290,39 @@ def test_a_link_stands_among_the_events_without_a_person(tmp_path: Path) -> None
     changes = read_rows(tmp_path / "out" / "identity_changes.parquet")
     assert [(row["change"], row["evidence_event_id"]) for row in changes] == [("merged", "l")]
     assert len(read_rows(tmp_path / "out" / "profiles.parquet")) == 1
+
+
+def test_a_file_of_the_users_own_in_an_earlier_result_is_not_deleted(tmp_path: Path) -> None:
+    source = written(tmp_path / "e.jsonl", [])
+    run(tmp_path / "out", source)
+    (tmp_path / "out" / "notes.txt").write_text("precious")
+    with pytest.raises(ConfigError, match=r"notes\.txt"):
+        run(tmp_path / "out", source)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    source = written(tmp_path / "e.jsonl", [])
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for _ in range(2):
+        run(tmp_path / "link", source)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target" / "summary.json").is_file()
+
+
+def test_amounts_that_add_up_beyond_64_bits_stop_nobody(tmp_path: Path) -> None:
+    lines = [
+        event(f"e{n}", "order.paid", "2026-01-01T00:00:00Z", order_id=f"o{n}", items=[], amount=10**13, currency="CNY")
+        for n in range(9_300)
+    ]
+    run(tmp_path / "out", written(tmp_path / "e.jsonl", lines))
+    [row] = read_rows(tmp_path / "out" / "profiles.parquet")
+    assert (row["orders"], row["revenue_minor"], row["aov_minor"]) == (9_300, 2**63 - 1, 10**15)
+
+
+def test_a_file_name_that_is_not_utf_8_is_shown_as_well_as_can_be(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jsonl")
+    Path(name).write_bytes(b"nonsense\n")
+    run(tmp_path / "out", Path(name))
+    [row] = read_rows(tmp_path / "out" / "deadletters.parquet")
+    assert row["source"].endswith("bad\ufffd.jsonl")
