@@ -46,7 +46,7 @@ def check(paths: Sequence[str], mappings: Sequence[Mapping] | None = None) -> No
     if list(paths).count(STDIN) > 1:
         raise ConfigError("-: standard input can be read only once")
     for path in paths:
-        if path != STDIN:
+        if path != STDIN and not Path(path).is_fifo():  # what is read from a pipe is gone
             with whole(path), Path(path).open("rb"):
                 pass
         if _is_table(path, mappings):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import duckdb
@@ -326,3 +327,12 @@ def test_a_file_name_that_is_not_utf_8_is_shown_as_well_as_can_be(tmp_path: Path
     run(tmp_path / "out", Path(name))
     [row] = read_rows(tmp_path / "out" / "deadletters.parquet")
     assert row["source"].endswith("bad\ufffd.jsonl")
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feeder = Thread(target=pipe.write_bytes, args=(event("a", "app.opened", "2026-01-01T00:00:00Z"),), daemon=True)
+    feeder.start()
+    assert run(tmp_path / "out", pipe)["events"] == 1
+    feeder.join(5)
