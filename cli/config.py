@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -28,6 +28,9 @@ def default_language() -> str:
             return "zh" if value.lower().startswith("zh") else "en"
     return "en"
 
+
+Lang = Literal["en", "zh"]
+"""What `lang_option` gives."""
 
 lang_option = click.option(
     "--lang",

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import click
 
-from cli.config import lang_option
+from cli.config import Lang, lang_option
 from cli.progress import ReplayProgress
 from cli.terminal import Terminal
 from ingest.generator import Truth, generate, pairwise
 from lake.printing import print_summary
 from lake.reading import Folder
 from lake.report import write_report
-from lake.report_words import Lang
 from lake.story import pick_customer
 from lake.writer import check_target
 from schemas.settings import Settings, TriggerSettings
@@ -34,14 +33,13 @@ HOLDOUT = "10%"
     help="Folder to write; an earlier demo there is replaced.",
 )
 @lang_option
-def demo(customers: int, days: int, seed: int, out: Path, lang: str) -> None:
+def demo(customers: int, days: int, seed: int, out: Path, lang: Lang) -> None:
     """Invent a year of a shop, replay it, and show what Kith makes of it.
 
     Prints the people found against the truth, the RFM grid, lifecycle, triggers and one customer's story, and writes
     report.html with charts of the same.
     """
     check_target(out)
-    language: Lang = "zh" if lang == "zh" else "en"
     settings = Settings(triggers=TriggerSettings(holdout=HOLDOUT))
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".kith-demo-", dir=out.absolute().parent) as scratch:
@@ -56,10 +54,10 @@ def demo(customers: int, days: int, seed: int, out: Path, lang: str) -> None:
     found = folder.rows("SELECT one_id, kind || ':' || value AS ident FROM identities", [])
     agreement = pairwise(truth, [(row["one_id"], row["ident"]) for row in found])
     console = Terminal(highlight=False)
-    print_summary(console, out, agreement, language, settings.timezone)
-    write_report(out, out / "report.html", language, agreement, settings.timezone)
+    print_summary(console, out, agreement, lang, settings.timezone)
+    write_report(out, out / "report.html", lang, agreement, settings.timezone)
     console.print()
-    for line in _next_steps(folder, out, language):
+    for line in _next_steps(folder, out, lang):
         click.echo(line)
 
 
@@ -74,7 +72,7 @@ def _invent(source: Path, customers: int, days: int, seed: int, progress: Replay
     return invented.truth
 
 
-def _next_steps(folder: Folder, out: Path, lang: str) -> list[str]:
+def _next_steps(folder: Folder, out: Path, lang: Lang) -> list[str]:
     one_id = pick_customer(out)
     idents = [] if one_id is None else folder.identifiers(one_id)
     someone = f"{idents[0]['kind']}:{idents[0]['value']}" if idents else "KIND:VALUE"

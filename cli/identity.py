@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.config import lang_option
+from cli.config import Lang, lang_option
 from cli.person import find, from_option, ident_argument
 from identity.explain import explain as explain_evidence
 from identity.explain import gather
@@ -22,7 +22,7 @@ def identity() -> None:
 @from_option
 @click.option("--dot", is_flag=True, help="Write the graph as Graphviz DOT instead, for example for `dot -Tsvg`.")
 @lang_option
-def explain(identifier: str, source: Path, dot: bool, lang: str) -> None:
+def explain(identifier: str, source: Path, dot: bool, lang: Lang) -> None:
     """Explain the person who holds KIND:VALUE: the evidence, what joined what, what was refused and why."""
     folder = Folder(source)
     settings = folder.settings
@@ -32,7 +32,7 @@ def explain(identifier: str, source: Path, dot: bool, lang: str) -> None:
         around.rows,
         ident,
         Policy.from_settings(settings),
-        "zh" if lang == "zh" else "en",
+        lang,
         settings.space,
         around.whole,
     )

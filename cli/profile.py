@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.config import lang_option
+from cli.config import Lang, lang_option
 from cli.person import find, from_option, ident_argument
 from cli.profile_page import page
 from lake.reading import Folder
@@ -23,7 +23,7 @@ def profile() -> None:
 @from_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for machines.")
 @lang_option
-def show(identifier: str, source: Path, as_json: bool, lang: str) -> None:
+def show(identifier: str, source: Path, as_json: bool, lang: Lang) -> None:
     """Show the profile of the person who holds KIND:VALUE: facts, tags with why, triggers."""
     folder = Folder(source)
     _, one_id = find(folder, identifier)
@@ -37,7 +37,7 @@ def show(identifier: str, source: Path, as_json: bool, lang: str) -> None:
         told = {**row, "identifiers": identifiers, "triggers": triggers}
         click.echo(json.dumps(told, ensure_ascii=False, indent=2, default=_plain))
     else:
-        page(row, identifiers, triggers, folder.settings, "zh" if lang == "zh" else "en")
+        page(row, identifiers, triggers, folder.settings, lang)
 
 
 def _plain(value: Any) -> str:

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cli.config import Lang
 from cli.terminal import Terminal
 from lake.profile_table import PROFILES
 from lake.story import plain_facts
 from schemas.money import format_minor
 from schemas.settings import Settings
 
-Lang = Literal["en", "zh"]
 Row = dict[str, Any]
 
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {

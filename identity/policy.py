@@ -24,11 +24,6 @@ def kind_of(ident: str) -> str:
     return ident.partition(":")[0]
 
 
-def value_of(ident: str) -> str:
-    """Return the value of an identifier `kind:value`."""
-    return ident.partition(":")[2]
-
-
 @dataclass(frozen=True)
 class Policy:
     """Kinds in order of priority, with their strength, limit and hub by place, and the values that are blocked.

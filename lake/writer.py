@@ -29,7 +29,6 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, table: Table, batch_rows: int = BATCH_ROWS) -> None:
-        self.rows = 0
         self._batch_rows = batch_rows
         self._schema = table.schema
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
@@ -45,7 +44,6 @@ class TableWriter:
         """Append a batch that has the table's schema already."""
         self._flush()
         self._writer.write_batch(batch)
-        self.rows += batch.num_rows
 
     def close(self) -> None:
         """Write what is left and the footer."""
@@ -59,7 +57,6 @@ class TableWriter:
         columns = zip(*buffer, strict=True)
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self._schema, strict=True)]
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        self.rows += len(buffer)
         buffer.clear()
 
 

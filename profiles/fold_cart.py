@@ -27,10 +27,7 @@ def clear_all(part: Part, key: Key) -> None:
         part.carts = None
 
 
-def clear(part: Part, key: Key, cart_id: str) -> None:
-    """Empty one cart as of `key`; '' is the cart without an id."""
-    if part.cleared is not None and key <= part.cleared:
-        return
+def _cart(part: Part, cart_id: str) -> CartPart:
     carts = part.carts
     if carts is None:
         carts = part.carts = {}
@@ -39,6 +36,14 @@ def clear(part: Part, key: Key, cart_id: str) -> None:
         cart = carts[cart_id] = CartPart()
         if len(carts) > MAX_CARTS:
             _drop_oldest_cart(carts, cart_id)
+    return cart
+
+
+def clear(part: Part, key: Key, cart_id: str) -> None:
+    """Empty one cart as of `key`; '' is the cart without an id."""
+    if part.cleared is not None and key <= part.cleared:
+        return
+    cart = _cart(part, cart_id)
     if cart.cleared is None or key > cart.cleared:
         cart.cleared = key
         _drop(cart, key)
@@ -73,15 +78,8 @@ def _change(part: Part, delta: Delta, cart_id: str, sku: str) -> None:
     key = delta[:2]
     if part.cleared is not None and key <= part.cleared:
         return
-    carts = part.carts
-    if carts is None:
-        carts = part.carts = {}
-    cart = carts.get(cart_id)
-    if cart is None:
-        cart = carts[cart_id] = CartPart()
-        if len(carts) > MAX_CARTS:
-            _drop_oldest_cart(carts, cart_id)
-    elif cart.cleared is not None and key <= cart.cleared:
+    cart = _cart(part, cart_id)
+    if cart.cleared is not None and key <= cart.cleared:
         return
     deltas = cart.lines.get(sku)
     if deltas is None:

@@ -77,16 +77,16 @@ class People:
         hot = self._hot
         hot[person.one_id] = person
         if len(hot) > self._max:
-            self._evict(max(1, self._max // 8), second_chance=True, spare=person)
+            self._evict(person)
 
-    def _evict(self, count: int, *, second_chance: bool, spare: Person | None = None) -> None:
+    def _evict(self, spare: Person) -> None:
         hot = self._hot
-        for one_id in list(hot)[: count * 2 if second_chance else count]:
+        for one_id in list(hot)[: max(1, self._max // 8) * 2]:
             person = hot.pop(one_id)
             # A person under way is needed soon and has no form at rest.
             if person is spare or not person.at_rest:
                 hot[one_id] = person
-            elif second_chance and person.touched:
+            elif person.touched:
                 person.touched = False
                 hot[one_id] = person
             else:

@@ -8,7 +8,7 @@
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +22,12 @@ from ingest.mapping import Mapping as RowMapping
 from ingest.order import EventSorter, Refused
 from ingest.sources import Progress as Bytes
 from ingest.sources import check, read, total_bytes
+from lake import tables as lake_tables
 from lake.database import write_database
 from lake.dead_letters import DeadLetters
 from lake.late_person import LatePerson
 from lake.profile_table import PROFILES
-from lake.tables import DEADLETTERS, EVENTS, EVIDENCE, IDENTITIES, IDENTITY_CHANGES, TRIGGERS
+from lake.tables import EVIDENCE, IDENTITY_CHANGES
 from lake.writer import FINISHED, TableWriter, check_target, whole_folder
 from schemas.errors import InvalidEvent
 from schemas.event import Rejected
@@ -35,14 +36,11 @@ from schemas.settings import Settings
 from schemas.times import format_ms
 from stream.memory import MemoryPipeline
 from stream.people import MAX_DECODED
-from stream.results import write_people
+from stream.results import Progress, write_people
 from triggers.engine import Engine
 from triggers.rules import RuleSet
 
-Progress = Callable[[str, int, int], None]
-"""Called with a phase, how much of it is done, and how much there is in all (0: not known)."""
-
-TABLES = (IDENTITIES, PROFILES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE)
+TABLES = (*lake_tables.TABLES, PROFILES)
 EVERY = 5_000
 """Events between two reports of progress."""
 

@@ -16,6 +16,8 @@ from stream.person import Person
 from stream.profile import ProfileStage
 
 Progress = Callable[[str, int, int], None]
+"""Called with a phase, how much of it is done, and how much there is in all (0: not known)."""
+
 Sighting = list[int]  # events, first and last time in ms
 
 PROFILE_ROWS = 10_000
