@@ -10,12 +10,18 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.money import exponent
 
 KIND_NAME = re.compile(r"[a-z][a-z0-9_]*")
 MAX_MONEY = Decimal(10) ** 15
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
 
 def _digits_as_text(value: Any) -> Any:

@@ -25,10 +25,10 @@ from schemas.explain import explain
 from schemas.fields import Data
 from schemas.json_text import MAX_DEPTH, parse, plain
 from schemas.money import DECIMALS, to_minor
-from schemas.structs import amount_fields, from_model, listed_amounts, struct_of, struct_type
+from schemas.structs import accepted_struct, amount_fields, from_model, listed_amounts, struct_of, struct_type
 from schemas.times import MAX_MS, MIN_MS, parse_rfc3339
 
-__all__ = ["Decoder", "Raw", "content_key", "data_struct"]
+__all__ = ["Decoder", "Raw", "accepted_data_struct", "content_key", "data_struct"]
 
 _UNKNOWN_SOURCE = "unknown"
 _NO_DATA = b"{}"
@@ -53,6 +53,11 @@ class Raw(msgspec.Struct, gc=False):
 def data_struct(event_type: str) -> type[msgspec.Struct]:
     """Return the struct that holds the data of an event type (not of `custom.*`). Raises KeyError for another name."""
     return struct_of(DATA_MODELS[event_type])
+
+
+def accepted_data_struct(event_type: str) -> type[msgspec.Struct]:
+    """Return the struct that accepted data of an event type (not of `custom.*`) is read back as. Raises KeyError."""
+    return accepted_struct(DATA_MODELS[event_type])
 
 
 def _envelope_struct() -> type[msgspec.Struct]:

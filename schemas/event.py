@@ -5,6 +5,19 @@ from typing import Any
 import msgspec
 
 
+class Source(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a live event came from: its place in Kafka, when it was published, and a digest of its content.
+
+    `arrived_ms` is the message's timestamp, set by the publisher; `digest` has 20 bits and is never 0.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    arrived_ms: int
+    digest: int
+
+
 class Event(msgspec.Struct, gc=False):
     """One accepted, normalised event.
 
@@ -12,7 +25,7 @@ class Event(msgspec.Struct, gc=False):
     normalised identifiers as `kind:value`, ordered by the kind's place in the policy and then as listed, without
     repeats; `idents[0]` is i1, whose part the event belongs to; empty for `customer.linked` and `.unlinked`.
     `data` is the type's struct of `schemas.decode` (money already in integer minor units, absent fields None), for
-    `custom.*` the JSON value, for links a `Link` whose ends are normalised identifiers.
+    `custom.*` the JSON value, for links a `Link` whose ends are normalised identifiers. `source` is known live only.
     """
 
     id: str
@@ -20,6 +33,7 @@ class Event(msgspec.Struct, gc=False):
     time_ms: int
     idents: tuple[str, ...]
     data: Any
+    source: Source | None = None
 
 
 class Link(msgspec.Struct, frozen=True):

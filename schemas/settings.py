@@ -7,16 +7,24 @@ import itertools
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from schemas.checks import Count, Currency, Fraction, KindName, Money, Name, Pattern, Region, Text, Timezone, Weight
+from schemas.checks import (
+    Count,
+    Currency,
+    Fraction,
+    KindName,
+    Money,
+    Name,
+    Pattern,
+    Region,
+    Section,
+    Text,
+    Timezone,
+    Weight,
+)
+from schemas.live_settings import AlarmSettings, KafkaSettings, WebhookSettings, WorkerSettings
 from schemas.money import to_minor
-
-
-class Section(BaseModel):
-    """A part of the settings: frozen, and unknown names are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
 
 class KindSettings(Section):
@@ -220,6 +228,14 @@ class Settings(Section):
     identity: IdentitySettings = Field(default=IdentitySettings(), description="Who is who.")
     profiles: ProfileSettings = Field(default=ProfileSettings(), description="What is derived of a person.")
     triggers: TriggerSettings = Field(default=TriggerSettings(), description="When to act.")
+    kafka: KafkaSettings = Field(default=KafkaSettings(), description="Where Kafka is and how topics are laid out.")
+    worker: WorkerSettings = Field(default=WorkerSettings(), description="How a worker works.")
+    webhooks: dict[str, WebhookSettings] = Field(
+        default_factory=dict, description="By name: where firings are delivered by HTTP (docs/operations.md)."
+    )
+    quality_alarm: AlarmSettings = Field(
+        default=AlarmSettings(), description="When tickets about one product are too many."
+    )
 
     @model_validator(mode="after")
     def _money_fits_currency(self) -> Self:

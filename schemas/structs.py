@@ -96,7 +96,31 @@ def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
     for name, field in model.model_fields.items():
         read_as = struct_type(field.annotation, tuple(field.metadata))
         fields.append((name, read_as) if field.is_required() else (name, read_as, None))
-    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False, module=__name__)
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False, omit_defaults=True, module=__name__)
+
+
+@cache
+def accepted_struct(model: type[BaseModel]) -> type[msgspec.Struct]:
+    """Return the struct of a model's accepted data: as `struct_of`, but amounts are integers of minor units.
+
+    Nothing is checked again, so that whatever was accepted can be read back.
+    """
+    fields: list[Any] = []
+    for name, field in model.model_fields.items():
+        read_as = _accepted_type(struct_type(field.annotation, tuple(field.metadata)), field.annotation)
+        fields.append((name, read_as) if field.is_required() else (name, read_as, None))
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False, omit_defaults=True, module=__name__)
+
+
+def _accepted_type(read_as: Any, annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return accepted_struct(annotation)
+    for part in (annotation, *get_args(annotation)):
+        if get_origin(part) is list:
+            (item,) = get_args(part)
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                return list[accepted_struct(item)] | None  # type: ignore[misc]
+    return Any if read_as is not msgspec.Raw else int | None
 
 
 @cache

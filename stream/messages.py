@@ -41,3 +41,9 @@ class PartTransfer(msgspec.Struct):
     step: int
     one_id: str
     part: Part
+
+
+class Advance(msgspec.Struct):
+    """Move everybody's clock on; only where no wall clock runs (`kith worker --clock events`)."""
+
+    to_ms: int
