@@ -17,28 +17,36 @@ class Message(BaseModel):
 
 
 class DeadLetter(Message):
-    """A line or message that could not be accepted, with its bytes. Headers carry topic, partition and offset."""
+    """A line or message that could not be accepted, with its bytes."""
 
     reason: Literal[
         "not_json", "invalid", "unknown_type", "no_identifier", "invalid_link", "id_conflict", "too_large", "too_late"
     ] = Field(description="Which rule it broke.")
     detail: str = Field(description="In words, naming the field.")
-    source: str = Field(description="The file or the topic it came from.")
+    source: str = Field(description="The file or the topic (without prefix) it came from.")
     line: int | None = Field(default=None, ge=1, description="Its line in a file, blank lines counted.")
     partition: int | None = Field(default=None, ge=0, description="Its partition of the topic.")
     offset: int | None = Field(default=None, ge=0, description="Its offset in the partition.")
     raw: str = Field(description="The original bytes in base64.", json_schema_extra={"contentEncoding": "base64"})
+    size: int | None = Field(
+        default=None, ge=0, description="How many bytes there were, where `raw` holds only the beginning."
+    )
+
+
+_SOURCE = "Where it came from: topic, partition, offset, time of arrival in epoch milliseconds, digest of its content."
 
 
 class IdentifiedEvent(Message):
-    """An accepted event and the person it belongs to."""
+    """An accepted event and the person it is addressed to."""
 
+    message: Literal["event"] = Field(description="What this is.")
     one_id: str = Field(description=_ONE_ID)
     id: str = Field(description="The event's id.")
     type: str = Field(description="The event's type.")
     time_ms: int = Field(ge=0, description=f"When it happened, {_MS}.")
     idents: list[str] = Field(description="Its identifiers as `kind:value`; the first one names its part.")
     data: Any = Field(description="What it says, with amounts in integer minor units.")
+    source: list[Any] | None = Field(description=_SOURCE)
 
 
 class Move(Message):
@@ -52,37 +60,74 @@ class Move(Message):
 class EventCommand(Message):
     """A change of who owns which part; it travels among the events so that their order is kept."""
 
+    message: Literal["change"] = Field(description="What this is.")
     step: int = Field(ge=0, description="The resolver's step.")
     at_ms: int = Field(ge=0, description=f"Event time of the change, {_MS}.")
     moves: list[Move] = Field(description="The parts that change hands.")
 
 
+class PartMoved(Message):
+    """A part on its way to another person, as the change of the same step ordered."""
+
+    message: Literal["part"] = Field(description="What this is.")
+    step: int = Field(ge=0, description="The resolver's step.")
+    one_id: str = Field(description="Who receives it.")
+    state: str = Field(description="The part, msgpack.", json_schema_extra={"contentEncoding": "base64"})
+
+
+class ClockMoved(Message):
+    """Everybody's clock goes on; only where no wall clock runs."""
+
+    message: Literal["clock"] = Field(description="What this is.")
+    to_ms: int = Field(ge=0, description=f"To when, {_MS}.")
+
+
 class IdentityRequest(Message):
     """An event with evidence that has not been seen before, for the resolver."""
 
+    message: Literal["event"] = Field(description="What this is.")
     id: str = Field(description="The event's id.")
     type: str = Field(description="The event's type.")
     time_ms: int = Field(ge=0, description=f"When it happened, {_MS}.")
     idents: list[str] = Field(description="Its identifiers as `kind:value`; none for a steward's link.")
     data: Any = Field(description="What it says, with amounts in integer minor units.")
+    source: list[Any] | None = Field(description=_SOURCE)
 
 
-class Edge(Message):
-    """Evidence that two identifiers belong together."""
+class GraphNode(Message):
+    """An identifier of the graph; the key is the identifier, as `kind:value`."""
 
-    other: str = Field(description="The other identifier.")
-    time_ms: int = Field(ge=0, description=f"When it was first shown, {_MS}.")
-    event_id: str = Field(description="The event that first showed it.")
-
-
-class GraphRow(Message):
-    """One identifier of the graph."""
-
-    identifier: str = Field(description="As `kind:value`.")
     one_id: str | None = Field(description="The OneID of its person.")
-    first_seen_ms: int | None = Field(description=f"When it was first seen, {_MS}; null if only a steward named it.")
+    first_ms: int | None = Field(description=f"When it was first seen, {_MS}; null if only a steward named it.")
+    first_id: str | None = Field(description="The event that first showed it.")
     has_part: bool = Field(description="Whether it was the first identifier of an event.")
-    edges: list[Edge] = Field(description="Its evidence.")
+
+
+class GraphEdge(Message):
+    """Evidence that two identifiers belong together; the key is the pair, in order, with a NUL between."""
+
+    ms: int = Field(ge=0, description=f"When it was first shown, {_MS}.")
+    id: str = Field(description="The event that first showed it.")
+
+
+class GraphCommand(Message):
+    """A steward's last word on two identifiers; the key is the pair with a NUL behind each, then `command`."""
+
+    kind: str = Field(description="Whether it joins or parts them.")
+    ms: int = Field(ge=0, description=f"Its time, {_MS}.")
+    id: str = Field(description="Its event.")
+
+
+class GraphAlias(Message):
+    """A former OneID; the key is a NUL, `alias`, a NUL, the OneID."""
+
+    ident: str = Field(description="The identifier that named it; whoever holds that now is who was meant.")
+
+
+class GraphStep(Message):
+    """How many decisions the resolver has made; the key is a NUL and `step`."""
+
+    step: int = Field(ge=0, description="The number of the last one.")
 
 
 class IdentityChange(Message):
@@ -96,12 +141,10 @@ class IdentityChange(Message):
     evidence_event_id: str = Field(description="The event that caused it.")
 
 
-class PartState(Message):
-    """The facts of one part and its fired marks. Internal: written as msgpack, and of no fixed shape for others."""
+class PersonState(Message):
+    """A person with all parts, fired marks and what is under way. Internal: msgpack, of no fixed shape for others."""
 
-    one_id: str = Field(description=_ONE_ID)
-    part: str = Field(description="The identifier whose part it is, as `kind:value`.")
-    state: str = Field(description="The part, msgpack.", json_schema_extra={"contentEncoding": "base64"})
+    state: str = Field(description="The person, msgpack.", json_schema_extra={"contentEncoding": "base64"})
 
 
 class TriggerMessage(Message):
@@ -161,3 +204,55 @@ class RuleCommand(Message):
     command_id: str = Field(description="The same id again is the same command.")
     rule: str = Field(description="The rule's name.")
     definition: dict[str, Any] | None = Field(description="The rule; null takes it out of force.")
+
+
+class ClockCommand(Message):
+    """Move everybody's clock on, where no wall clock runs."""
+
+    command: Literal["clock"] = Field(description="What to do.")
+    command_id: str = Field(description="The same id again is the same command.")
+    to_ms: int = Field(ge=0, description=f"To when, {_MS}.")
+
+
+class QualityTicket(Message):
+    """A customer opened a ticket about a product."""
+
+    one_id: str = Field(description=_ONE_ID)
+    ticket_id: str = Field(description="The ticket.")
+    sku: str = Field(description="The product.")
+    at_ms: int = Field(ge=0, description=f"When it was opened, {_MS}.")
+    bought: bool = Field(description="Whether the customer has bought the product.")
+    order_ids: list[str] = Field(description="The orders with it.")
+
+
+class AlarmCustomer(Message):
+    """A customer behind an alarm."""
+
+    one_id: str = Field(description=_ONE_ID)
+    ticket_id: str = Field(description="The customer's ticket.")
+    at_ms: int = Field(ge=0, description=f"When it was opened, {_MS}.")
+    bought: bool = Field(description="Whether the customer has bought the product.")
+    order_ids: list[str] = Field(description="The orders with it.")
+
+
+class QualityAlarm(Message):
+    """Many customers opened tickets about one product within the window."""
+
+    alarm_id: str = Field(description="The same burst has the same id.")
+    sku: str = Field(description="The product.")
+    from_ms: int = Field(ge=0, description=f"The first of the tickets, {_MS}.")
+    to_ms: int = Field(ge=0, description=f"The last of the tickets, {_MS}.")
+    customers: list[AlarmCustomer] = Field(description="Who opened them.")
+    count: int = Field(ge=1, description="How many customers.")
+
+
+class WebhookDeadLetter(Message):
+    """A firing that could not be delivered to a webhook."""
+
+    trigger_id: str = Field(description="The firing.")
+    target: str = Field(description="The webhook's name.")
+    attempts: int = Field(ge=1, description="How often it was tried.")
+    status: int | None = Field(default=None, description="The last answer's HTTP status; null: there was none.")
+    error: str = Field(description="What went wrong, in words.")
+    at_ms: int = Field(ge=0, description=f"When it was given up, {_MS}.")
+    trigger: dict[str, Any] = Field(description="The firing's message, as it was to be delivered.")

@@ -34,6 +34,9 @@ class Topic:
 PARTITIONS = 12
 """Partitions of a topic that many workers share: divides evenly among 2, 3, 4, 6 and 12 of them."""
 
+MAX_MESSAGE_BYTES = 16 << 20
+"""Of every topic, and asked of the brokers: an event of the largest size, with its address or in base64, still fits."""
+
 _RAW_HOLDS = {
     "order": "Raw order events.",
     "browse": "Raw browse events.",
@@ -71,11 +74,17 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         "identity.graph",
-        "identifier",
+        "identifier, pair or former OneID",
         "compact",
         PARTITIONS,
-        (messages.GraphRow,),
-        "Identifier, its evidence, its OneID.",
+        (
+            messages.GraphNode,
+            messages.GraphEdge,
+            messages.GraphCommand,
+            messages.GraphAlias,
+            messages.GraphStep,
+        ),
+        "Identifiers with their OneID, evidence, former OneIDs: one record per fact.",
     ),
     Topic(
         "identity.changes",
@@ -90,16 +99,16 @@ TOPICS: tuple[Topic, ...] = (
         "one_id",
         "delete",
         PARTITIONS,
-        (messages.IdentifiedEvent, messages.EventCommand),
-        "Events with their OneID, and commands.",
+        (messages.IdentifiedEvent, messages.EventCommand, messages.PartMoved, messages.ClockMoved),
+        "Events with their OneID, parts that move, and commands.",
     ),
     Topic(
         "profiles.state",
         "one_id",
         "compact",
         PARTITIONS,
-        (messages.PartState,),
-        "Parts and fired marks.",
+        (messages.PersonState,),
+        "One record per person: parts, fired marks, what is under way.",
         internal=True,
     ),
     Topic("profiles", "one_id", "compact", PARTITIONS, (Profile,), "The public profile."),
@@ -121,11 +130,36 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         "control.commands",
-        "one_id or rule",
+        "command_id",
         "delete",
         1,
-        (messages.EraseCommand, messages.SplitCommand, messages.RuleCommand),
-        "Erasure, split, rule updates.",
+        (messages.ClockCommand, messages.EraseCommand, messages.SplitCommand, messages.RuleCommand),
+        "The clock of a backfill, erasure, split, rule updates.",
+    ),
+    Topic(
+        "quality.tickets",
+        "sku",
+        "delete",
+        1,
+        (messages.QualityTicket,),
+        "Tickets about a product, for the alarms.",
+        internal=True,
+    ),
+    Topic(
+        "alarms.quality",
+        "sku",
+        "delete",
+        1,
+        (messages.QualityAlarm,),
+        "Many customers opened tickets about one product.",
+    ),
+    Topic(
+        "webhooks.deadletter",
+        "trigger_id",
+        "delete",
+        1,
+        (messages.WebhookDeadLetter,),
+        "Firings that could not be delivered.",
     ),
 )
 
