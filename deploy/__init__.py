@@ -1,0 +1,1 @@
+"""What Kith needs around it on a machine: a local Kafka, and files for containers and monitoring."""

