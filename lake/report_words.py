@@ -47,6 +47,7 @@ REASONS: Final[dict[str, Both]] = {
     "invalid_link": {"en": "invalid link", "zh": "无效关联"},
     "id_conflict": {"en": "id used twice", "zh": "ID 冲突"},
     "too_large": {"en": "too large", "zh": "超长"},
+    "failed": {"en": "broke a stage", "zh": "处理出错"},
     "too_late": {"en": "too late", "zh": "迟到"},
 }
 REFUSALS: Final[dict[str, Both]] = {

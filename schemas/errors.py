@@ -10,7 +10,15 @@ KithError
 from typing import Literal
 
 Reason = Literal[
-    "not_json", "invalid", "unknown_type", "no_identifier", "invalid_link", "id_conflict", "too_large", "too_late"
+    "not_json",
+    "invalid",
+    "unknown_type",
+    "no_identifier",
+    "invalid_link",
+    "id_conflict",
+    "too_large",
+    "too_late",
+    "failed",
 ]
 
 

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.errors import Reason
+from schemas.errors import Reason
 from schemas.types_customer import End
 
 _ONE_ID = "The person's OneID."
@@ -19,9 +21,7 @@ class Message(BaseModel):
 class DeadLetter(Message):
     """A line or message that could not be accepted, with its bytes."""
 
-    reason: Literal[
-        "not_json", "invalid", "unknown_type", "no_identifier", "invalid_link", "id_conflict", "too_large", "too_late"
-    ] = Field(description="Which rule it broke.")
+    reason: Reason = Field(description="Which rule it broke.")
     detail: str = Field(description="In words, naming the field.")
     source: str = Field(description="The file or the topic (without prefix) it came from.")
     line: int | None = Field(default=None, ge=1, description="Its line in a file, blank lines counted.")

@@ -8,12 +8,16 @@ The rules of the chain of custody, which keep every part with exactly one person
 - A person works its queue in order. Parts that leave go first (waiting for one's own before giving away another's
   could lock two people in a ring), then the person waits, frozen as a whole, until all that come are in.
 - Before an event or a change counts, what was due before its time fires, with the people as they were until then.
+
+There are two clocks. Without a wall clock (`wall_ms` 0: replay, backfill) a trigger fires at its own time, when an event
+or `advance` shows that this time has come. With one, it fires at `wall_ms`, the time of day: what is late because of
+an outage is judged by how late it really is.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from profiles.fold import Folder
+from profiles.fold import DUPLICATE, FOLDED, Folder
 from profiles.part import Part, new_part
 from schemas.errors import StateError
 from schemas.event import Event
@@ -30,7 +34,9 @@ class ProfileStage:
     """The people of one partition.
 
     `owns(one_id)` tells which people live here. What the stage has to say goes to `send` (transfers of parts and
-    bounced events) and to `publish` (firings).
+    bounced events), to `publish` (firings), to `refuse` (events that came too late, or with the id of another one; the
+    number is that of `fold`), to `gone` (people who have no part any more) and to `ticket` (a ticket was opened). `news` gathers the OneIDs of those whose
+    facts changed, for the caller to publish and clear. `inbox` holds parts that came before their change.
     """
 
     def __init__(
@@ -41,16 +47,27 @@ class ProfileStage:
         send: Callable[[PartTransfer | Request], None],
         publish: Callable[[Firing], None],
         owns: Callable[[str], bool] = lambda one_id: True,
+        refuse: Callable[[Event, int], None] = lambda event, outcome: None,
+        gone: Callable[[Person], None] = lambda person: None,
+        ticket: Callable[[Person, Event], None] | None = None,
     ) -> None:
         self.people = people
         self.duplicates = 0
+        self.late = 0
+        self.wall_ms = 0
+        self.now_ms = 0
+        self.news: dict[str, None] = {}
+        self.waiting: dict[str, None] = {}
+        self.inbox: dict[tuple[int, str], Part] = {}
+        self._refuse = refuse
+        self._gone = gone
+        self._ticket = ticket
         self._settings = settings
         self._engine = engine
         self._fold = Folder(settings).fold
         self._send = send
         self._publish = publish
         self._owns = owns
-        self._inbox: dict[tuple[int, str], Part] = {}
         self._after_event = engine.after_event
 
     def event(self, message: Routed) -> None:
@@ -94,9 +111,9 @@ class ProfileStage:
     def transfer(self, message: PartTransfer) -> None:
         """Take in a part; it may come before or after its change is reached."""
         key = (message.step, message.part.key)
-        if key in self._inbox:
+        if key in self.inbox:
             raise StateError(f"part {message.part.key} came twice with step {message.step}: restore from the changelog")
-        self._inbox[key] = message.part
+        self.inbox[key] = message.part
         person = self.people.get(message.one_id)
         if person is not None:
             self._work(person)
@@ -107,6 +124,22 @@ class ProfileStage:
             if person.wake_ms <= to_ms and person.wait is None:
                 self._fire_before(person, to_ms + 1)
                 self.people.put(person)
+
+    def fire(self, one_ids: Iterable[str], until_ms: int) -> None:
+        """Fire what these people have due by `until_ms`, that instant included; who is frozen fires later."""
+        for one_id in one_ids:
+            person = self.people.get(one_id)
+            if person is not None and person.wake_ms <= until_ms and person.wait is None:
+                self._fire_before(person, until_ms + 1)
+
+    def fire_news(self) -> None:
+        """With a wall clock: fire at once what is due by a person's newest event, without waiting for the next one."""
+        for one_id in self.news:
+            person = self.people.get(one_id)
+            if person is not None and person.wait is None:
+                until_ms = max(self.now_ms, person.clock_ms)
+                if person.wake_ms <= until_ms:
+                    self._fire_before(person, until_ms + 1)
 
     def frozen(self) -> list[str]:
         """Return the OneIDs of people who wait for parts, sorted."""
@@ -119,13 +152,15 @@ class ProfileStage:
             if person.wait is not None:
                 step, missing = person.wait
                 for key in sorted(missing):
-                    part = self._inbox.pop((step, key), None)
+                    part = self.inbox.pop((step, key), None)
                     if part is not None:
                         person.parts[key] = part
                         missing.discard(key)
                 if missing:
+                    self.waiting[person.one_id] = None
                     return
                 person.wait = None
+                self.waiting.pop(person.one_id, None)
                 self._parts_changed(person)
             if not queue:
                 break
@@ -136,13 +171,18 @@ class ProfileStage:
                 self._move(person, step_or_event)
         if person.parts:
             person.settle()
+            if person.wake_ms <= self.now_ms:  # the clock went on while the person was frozen
+                self._fire_before(person, self.now_ms + 1)
         else:
+            self._gone(person)
+            self.news.pop(person.one_id, None)
             self.people.remove(person.one_id)
 
     def _move(self, person: Person, item: MoveItem) -> None:
         """Give the parts that leave, then take those that come."""
         self._fire_before(person, item.at_ms)
         person.clock_ms = max(person.clock_ms, item.at_ms)
+        self.news[person.one_id] = None
         for key, to_one_id in item.outs:
             self._send(PartTransfer(item.step, to_one_id, person.parts.pop(key)))
         missing = set()
@@ -170,13 +210,22 @@ class ProfileStage:
         time_ms = event.time_ms
         if person.wake_ms < time_ms:
             self._fire_before(person, time_ms)
-        if not self._fold(person.parts[event.idents[0]], event):
-            self.duplicates += 1
+        outcome = self._fold(person.parts[event.idents[0]], event)
+        if outcome != FOLDED:
+            if outcome == DUPLICATE:
+                self.duplicates += 1
+            else:
+                self._refuse(event, outcome)
             return
+        self.news[person.one_id] = None
         if time_ms > person.clock_ms:
             person.clock_ms = time_ms
+        elif time_ms < person.clock_ms:
+            self.late += 1
         facts = person.facts(self._settings)
         facts.folded(event)
+        if event.type == "ticket.opened" and self._ticket is not None:
+            self._ticket(person, event)
         if self._after_event(person.checks, facts, event.type, time_ms):
             person.wake_ms = min(person.checks, default=NEVER)
 
@@ -184,11 +233,11 @@ class ProfileStage:
         """Fire what is due before the instant, each at its time.
 
         What became known only after its due time counts from the person's clock: it fires there, once every event
-        of that instant is in.
+        of that instant is in. With a wall clock everything fires now.
         """
         while person.wake_ms < before_ms:
-            now_ms = max(person.wake_ms, person.clock_ms)
-            if now_ms >= before_ms:
+            now_ms = max(person.wake_ms, person.clock_ms, self.wall_ms)
+            if now_ms >= before_ms and not self.wall_ms:
                 return
             facts = person.facts(self._settings)
             for firing in self._engine.fire_at(facts, now_ms, person.one_id, person.checks):

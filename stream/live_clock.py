@@ -1,0 +1,125 @@
+"""The clock of the live pipeline: the time of day up to which everything published has been worked off.
+
+A cart reminder is due at noon. Was there an order at eleven? If it stands unread in Kafka, because the workers were
+down or have much to do, the reminder must not fire. So the clock is a watermark: at some instant the ends of the raw
+topics are noted, and when first identify, then resolve, then profile (and again resolve and profile, for what bounced)
+have come past what they had to read, the clock goes on to that instant. Where nobody is behind this takes a fraction
+of a second.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException
+
+from stream.batches import Place
+from stream.connection import Connection
+from stream.offsets import committed, ends, reached
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.1
+"""Seconds between two rounds."""
+
+POLL_S = 0.04
+"""Seconds between two looks at how far a group has come."""
+
+WARN_S = 30.0
+"""Seconds behind the time of day after which the log says so."""
+
+
+class LiveClock:
+    """A thread that moves the watermark on; the clock stands still until `start`, and while Kafka is away."""
+
+    def __init__(self, connection: Connection, raw: Sequence[str]) -> None:
+        self._connection = connection
+        self._admin = connection.admin()
+        self._raw = [connection.topic(name) for name in raw]
+        self._requests = [connection.topic("identity.requests")]
+        self._identified = [connection.topic("events.identified")]
+        self._now_ms = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="live clock", daemon=True)
+        self._warned_at = time.monotonic()
+
+    def __call__(self) -> int:
+        """Return the watermark in epoch ms; 0 until everything was worked off once."""
+        return self._now_ms
+
+    @property
+    def behind_s(self) -> float:
+        """How many seconds the watermark is behind the time of day."""
+        return max(0.0, time.time() - self._now_ms / 1000)
+
+    def start(self) -> None:
+        """Begin to move."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stand still."""
+        self._stopped.set()
+        self._thread.join(15)
+
+    def _run(self) -> None:
+        done: dict[Place, int] | None = None
+        while not self._stopped.is_set():
+            try:
+                done = self._round(done)
+            except KafkaException as error:
+                log.warning("the clock stands still: %s", error.args[0].str())
+                done = None
+                self._stopped.wait(1)
+            self._stopped.wait(PAUSE_S)
+
+    def _round(self, done: dict[Place, int] | None) -> dict[Place, int] | None:
+        """Move on if all is worked off; `done` are the ends at which it last was."""
+        at_ms = int(time.time() * 1000)
+        now = self._ends([*self._raw, *self._requests, *self._identified])
+        if now != done:
+            group = self._connection.group
+            if not self._wait("identify", {place: end for place, end in now.items() if place[0] in self._raw}):
+                return None
+            for _ in range(2):
+                if not self._wait("resolve", self._ends(self._requests)):
+                    return None
+                if not self._wait("profile", self._ends(self._identified)):
+                    return None
+            after = self._ends([*self._raw, *self._requests, *self._identified])
+            quiet = all(
+                reached({place: end for place, end in after.items() if place[0] in topics}, committed(self._admin, name))
+                for name, topics in (
+                    (group("identify"), self._raw),
+                    (group("resolve"), self._requests),
+                    (group("profile"), self._identified),
+                )
+            )
+            now = after if quiet else {}
+        self._now_ms = max(self._now_ms, at_ms)
+        return now or None
+
+    def _wait(self, stage: str, wanted: dict[Place, int]) -> bool:
+        """Wait until a stage has come to these ends; False if the clock is stopped meanwhile."""
+        group = self._connection.group(stage)
+        while not self._stopped.is_set():
+            if reached(wanted, committed(self._admin, group)):
+                return True
+            if self.behind_s > WARN_S and time.monotonic() - self._warned_at > WARN_S and self._now_ms:
+                self._warned_at = time.monotonic()
+                log.warning("the clock is %.0f s behind: stage %s has not come so far", self.behind_s, stage)
+            self._stopped.wait(POLL_S)
+        return False
+
+    def _ends(self, topics: Sequence[str]) -> dict[Place, int]:
+        return ends(self._admin, self._places(topics))
+
+    def _places(self, topics: Sequence[str]) -> list[Place]:
+        known = self._admin_partitions()
+        return [(topic, number) for topic in topics for number in range(known[topic])]
+
+    def _admin_partitions(self) -> dict[str, int]:
+        if not hasattr(self, "_partitions"):
+            found = self._admin.list_topics(timeout=10).topics
+            self._partitions = {name: len(topic.partitions) for name, topic in found.items()}
+        return self._partitions

@@ -1,0 +1,137 @@
+"""The resolve stage, live: the one writer of the identity graph of a space.
+
+Its topic has one partition, so that one worker of the group has it and the others stand by. What the graph is, is the
+compacted topic `identity.graph`; a snapshot beside it makes a start fast.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import Message, TopicPartition
+
+from identity.policy import Policy
+from schemas.errors import StateError
+from schemas.settings import Settings
+from stream.batches import Place
+from stream.connection import Connection
+from stream.dead_letters import dead_letter
+from stream.live_graph import LiveGraph
+from stream.messages import PartChange, Request, Routed
+from stream.metrics import Metrics
+from stream.public import identity_change
+from stream.reading import read_from
+from stream.runner import Spot
+from stream.transaction import Outbox
+from stream.wire import decode, encode, encode_event, ends, partition_of
+
+log = logging.getLogger(__name__)
+
+
+class ResolveWork:
+    """Adds the evidence of requests to the graph, tells the profile stage what moves, and sends the events on."""
+
+    name = "resolve"
+    merged = False
+    pipelined = False  # the graph goes back by one batch, not by two
+    ticks = False
+
+    def __init__(
+        self, settings: Settings, connection: Connection, metrics: Metrics, partitions: int, data: Path
+    ) -> None:
+        self.topics = ["identity.requests"]
+        self.at: Message | None = None
+        self._settings = settings
+        self._connection = connection
+        self._metrics = metrics
+        self._partitions = partitions
+        self._snapshot = data / "graph.snapshot"
+        self._policy = Policy.from_settings(settings)
+        self.graph: LiveGraph | None = None
+        self._identified = connection.topic("events.identified")
+        self._graph_topic = connection.topic("identity.graph")
+        self._changes = connection.topic("identity.changes")
+        self._deadletter = connection.topic("events.deadletter")
+
+    def open(self, places: list[TopicPartition]) -> None:
+        """Restore the graph as it is committed."""
+        started = time.perf_counter()
+        self.graph = self._restored()
+        self._metrics.restored("resolve", 0, time.perf_counter() - started)
+
+    def close(self, places: list[Place]) -> None:
+        """Let the graph go: another worker writes it from now on."""
+        self.save()
+        self.graph = None
+
+    def save(self) -> None:
+        """Write the snapshot."""
+        if self.graph is not None:
+            self.graph.save(self._snapshot)
+
+    def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
+        """Return changes, events on their way, new rows of the graph and what is to be told about people."""
+        graph = self.graph
+        if graph is None:
+            raise StateError("requests came before the graph was restored: start the worker again")
+        outbox = Outbox()
+        merged = split = refused = 0
+        graph.mark()
+        for message in messages:
+            self.at = message
+            raw = message.value() or b""
+            try:
+                if broken and (message.topic(), message.partition(), message.offset()) in broken:
+                    raise msgspec.DecodeError("it broke the resolve stage")
+                request = decode(raw)
+                if not isinstance(request, Request):
+                    raise msgspec.DecodeError("it is no event")
+            except msgspec.MsgspecError as error:
+                self._refuse(outbox, message, raw, str(error))
+                continue
+            event = request.event
+            resolution = graph.observe(event)
+            for change in resolution.changes:
+                merged += change.kind == "merged"
+                split += change.kind == "split"
+                refused += change.kind == "refused"
+                outbox.add(self._changes, change.one_id, identity_change(change))
+            if resolution.moves:
+                command = PartChange(graph.next_step(), event.time_ms, resolution.moves)
+                value = encode(command)
+                for partition in sorted({partition_of(one_id, self._partitions) for one_id in ends(command)}):
+                    outbox.add(self._identified, None, value, partition)
+            if resolution.one_id is not None and event.idents:
+                one_id = resolution.one_id
+                outbox.add(
+                    self._identified, one_id, encode_event(event, one_id), partition_of(one_id, self._partitions)
+                )
+        for key, row in graph.changed():
+            outbox.add(self._graph_topic, key, row)
+        self._metrics.people_changed(merged, split, refused)
+        return outbox
+
+    def tick(self) -> Outbox | None:
+        """Nothing is due by the clock here."""
+        return None
+
+    def committed(self, delivered: Mapping[int, int]) -> None:
+        """Nothing to do: the graph is as it is committed."""
+
+    def forget(self) -> None:
+        """Go back by the batch that was aborted."""
+        if self.graph is not None:
+            self.graph.rollback()
+
+    def _restored(self) -> LiveGraph:
+        raise NotImplementedError
+
+    def _refuse(self, outbox: Outbox, message: Message, raw: bytes, why: str) -> None:
+        place = message.partition() or 0, message.offset() or 0
+        value = dead_letter("failed", f"a message of the resolver: {why}", "identity.requests", *place, raw)
+        outbox.add(self._deadletter, message.key(), value)
+        self._metrics.refused("failed")
+
+
+_ = (Routed, read_from)
