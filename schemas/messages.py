@@ -5,7 +5,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import Reason
-from schemas.errors import Reason
 from schemas.types_customer import End
 
 _ONE_ID = "The person's OneID."

@@ -1,0 +1,175 @@
+"""Questions to the brokers: which topics there are and how they are set, how far groups have read, who is in them.
+
+Every answer is waited for, and a broker that gives none is a TransientError that names its address.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, if not marked so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from schemas.errors import TransientError
+from stream.connection import Connection
+
+ANSWER_S = 15.0
+"""Seconds to wait for one answer: several tries of a broker that is just being restarted."""
+
+Place = tuple[str, int]
+"""A topic's full name and a partition of it."""
+
+
+class Broker:
+    """Asks the brokers of a connection. Every method raises TransientError if they do not answer."""
+
+    def __init__(self, connection: Connection, answer_s: float = ANSWER_S) -> None:
+        self._address = connection.settings.brokers
+        self._answer_s = answer_s
+        self._said = ""
+        # What goes wrong is told by the errors raised here, so librdkafka need not write to standard error.
+        options = connection.options() | {"log_level": 0, "error_cb": self._listen}
+        self._admin = AdminClient(options)
+
+    def topics(self) -> dict[str, int]:
+        """Return the number of partitions of each topic that can be used: every partition has a leader."""
+        try:
+            found = self._admin.list_topics(timeout=self._answer_s).topics
+        except KafkaException as error:
+            raise self._failed(error) from error
+        return {
+            name: len(topic.partitions)
+            for name, topic in found.items()
+            if topic.error is None and all(p.error is None and p.leader >= 0 for p in topic.partitions.values())
+        }
+
+    def size(self) -> int:
+        """Return the number of brokers."""
+        try:
+            return len(self._admin.list_topics(timeout=self._answer_s).brokers)
+        except KafkaException as error:
+            raise self._failed(error) from error
+
+    def create(self, topics: Iterable[tuple[str, int, int, Mapping[str, str]]]) -> list[str]:
+        """Create topics (name, partitions, replication, configuration); return those that were not there."""
+        wanted = [
+            NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+            for name, partitions, replication, config in topics
+        ]
+        if not wanted:
+            return []
+        created = []
+        for name, future in self._admin.create_topics(wanted, operation_timeout=self._answer_s).items():
+            try:
+                future.result()
+                created.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._failed(error, name) from error
+        return created
+
+    def configs(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the configuration of each topic that there is."""
+        found = {}
+        asked = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
+        for resource, future in (self._admin.describe_configs(asked) if asked else {}).items():
+            try:
+                entries = future.result(self._answer_s)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise self._failed(error, resource.name) from error
+            found[resource.name] = {name: entry.value for name, entry in entries.items()}
+        return found
+
+    def configure(self, changes: Mapping[str, Mapping[str, str]]) -> None:
+        """Set what is given of each topic's configuration, and leave the rest."""
+        asked = [
+            ConfigResource(
+                ResourceType.TOPIC,
+                topic,
+                incremental_configs=[
+                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                    for name, value in values.items()
+                ],
+            )
+            for topic, values in changes.items()
+        ]
+        for resource, future in (self._admin.incremental_alter_configs(asked) if asked else {}).items():
+            self._result(future, resource.name)
+
+    def ends(self, places: Iterable[Place], *, committed_only: bool = True) -> dict[Place, int]:
+        """Return the end of each partition, without what open transactions have written, or with it."""
+        level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        return self._offsets(places, OffsetSpec.latest(), level)  # type: ignore[no-untyped-call]
+
+    def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Return the first offset that is kept of each partition."""
+        spec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        return self._offsets(places, spec, IsolationLevel.READ_UNCOMMITTED)
+
+    def since(self, places: Iterable[Place], ms: int) -> dict[Place, int]:
+        """Return the first offset of each partition with a timestamp of `ms` or later; -1 if there is none."""
+        return self._offsets(places, OffsetSpec.for_timestamp(ms), IsolationLevel.READ_UNCOMMITTED)
+
+    def committed(self, group: str) -> dict[Place, int]:
+        """Return the offsets that a group has committed; what an open transaction holds does not count yet."""
+        request = [ConsumerGroupTopicPartitions(group)]
+        (future,) = self._admin.list_consumer_group_offsets(request, require_stable=False).values()
+        found = self._result(future, group).topic_partitions
+        return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+
+    def commit(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Set the offsets of a group that has no member."""
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        request = [ConsumerGroupTopicPartitions(group, places)]
+        (future,) = self._admin.alter_consumer_group_offsets(request).values()
+        self._result(future, group)
+
+    def members(self, groups: Iterable[str]) -> dict[str, int]:
+        """Return how many consumers each group has; 0 if there is no such group."""
+        found = {}
+        for group, future in self._admin.describe_consumer_groups(list(groups)).items():
+            try:
+                found[group] = len(future.result(self._answer_s).members)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise self._failed(error, group) from error
+                found[group] = 0
+        return found
+
+    def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
+        asked = {TopicPartition(topic, partition): spec for topic, partition in places}
+        if not asked:
+            return {}
+        futures = self._admin.list_offsets(asked, isolation_level=level)
+        return {
+            (each.topic, each.partition): self._result(future, each.topic).offset for each, future in futures.items()
+        }
+
+    def _result(self, future: Any, what: str) -> Any:
+        try:
+            return future.result(self._answer_s)
+        except KafkaException as error:
+            raise self._failed(error, what) from error
+        except TimeoutError:
+            raise TransientError(f"Kafka at {self._address} does not answer ({what})") from None
+
+    def _failed(self, error: KafkaException, what: str = "") -> TransientError:
+        problem = error.args[0]
+        if problem.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
+            self._admin.poll(0)
+            return TransientError(f"Kafka at {self._address} cannot be reached: {self._said or problem.str()}")
+        return TransientError(f"{what or 'Kafka at ' + self._address}: {problem.str()}")
+
+    def _listen(self, error: KafkaError) -> None:
+        # The first words are of the thread and the address, which the message names anyway.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._said = error.str()
