@@ -20,9 +20,9 @@ ROUNDS = 4096
 class Listener:
     """How clients connect. The nodes talk to each other on ports of loopback of their own, unencrypted.
 
-    With ssl, `cert_file` (PEM, the node's certificate and those above it) and `key_file` (PEM, PKCS #8, no password) are
-    needed; `ca_file` is the authority of clients' certificates, asked for with `client_certificates`. With sasl, `users`
-    gives each one's password; SCRAM keeps those of the first start.
+    ssl needs `cert_file` (PEM, the nodes' certificate and those above it) and `key_file` (PEM, PKCS #8, no password);
+    `ca_file` is the authority of clients' certificates, which `client_certificates` asks for. `users`: each one's
+    password for sasl; for SCRAM those of the first start stay.
     """
 
     protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
@@ -43,7 +43,7 @@ class Listener:
         return self.protocol.endswith("ssl")
 
     def properties(self, store: Path) -> dict[str, str]:
-        """Return the properties of the listener CLIENT; key and certificate are brought together in the file `store`."""
+        """Return the properties of the listener CLIENT; key and certificate are written into the file `store`."""
         prefix = "listener.name.client."
         told: dict[str, str] = {}
         if self.ssl:
@@ -86,7 +86,7 @@ class Ports:
 
 
 def node_properties(node: int, ports: Ports, data: Path) -> dict[str, str]:
-    """Return the properties of a node without those of the listener CLIENT; the number of nodes is that of the ports."""
+    """Return the properties of a node without those of the listener CLIENT; there are as many nodes as ports."""
     count = len(ports.clients)
     copies = min(3, count)
     in_sync = max(1, copies - 1)

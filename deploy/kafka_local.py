@@ -62,9 +62,9 @@ class Status:
 class LocalKafka:
     """A Kafka of one or more nodes in a folder. As a context manager it is started, and stopped at the end.
 
-    `nodes` None means as many as the folder has, else one. `ports` are the clients' ports, one for each node; None: those
-    of the last start if they are free, else any. `properties` are further ones for every node. `guarded`: it is killed
-    when this process ends, however that ends.
+    `nodes` None: as many as the folder has, else one. `ports`: the clients' ports, one for each node; None: those of the
+    last start if they are free, else any. `properties`: further ones for every node. `guarded`: it is killed when this
+    process ends, however that ends. `progress` is told bytes fetched and bytes to fetch.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class LocalKafka:
             yield
 
     def _state(self) -> dict[str, Any]:
-        """Return ports by kind and `pids` as node → [pid, start time of the process in seconds]; empty if there is none."""
+        """Return ports by kind, and `pids`: node → [pid, when it began in epoch seconds]; empty if there is none."""
         try:
             state: dict[str, Any] = json.loads((self.home / "state.json").read_bytes())
         except (OSError, ValueError):
@@ -211,7 +211,7 @@ class LocalKafka:
         return self.home / f"node{node}" / "server.properties"
 
     def _ports(self, state: Mapping[str, Any], nodes: int) -> dict[str, Any]:
-        """Return the clients' ports as asked for or as they were, the others as they were, those that are taken anew."""
+        """Return ports by kind: as asked for, else as they were, else (or if one is taken) any."""
         chosen: dict[str, Any] = {}
         taken: list[int] = []
         for kind in ("clients", "nodes", "controllers"):
@@ -252,7 +252,7 @@ class LocalKafka:
         log_settings.write_text(LOG_SETTINGS.replace("{node}", str(node)), encoding="ascii")
         command = [
             *(java.program, *java.quiet, "-Xms64m", f"-Xmx{512 if len(ports.clients) == 1 else 384}m"),
-            # Serial collection and the quick compiler alone start faster, need a third of the memory, and serve as much.
+            # Serial collection and the quick compiler alone: a faster start, a third of the memory, the same throughput.
             *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
             *(f"-Dlog4j2.configurationFile={log_settings}", "-cp", os.pathsep.join(map(str, classes))),
         ]

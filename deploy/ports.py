@@ -14,9 +14,7 @@ a client that asks whether Kafka is up: it then talks to itself."""
 def is_free(port: int) -> bool:
     """Say whether a server can listen on a port now."""
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # closed connections of the last run are no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ended connections are no obstacle
         try:
             probe.bind((HOST, port))
         except OSError:

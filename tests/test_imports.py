@@ -16,7 +16,8 @@ ALLOWED = {
     "ingest": {"schemas", *CORE},
     "lake": {"schemas", *CORE},
     "stream": {"schemas", "ingest", "lake", *CORE},
-    "cli": {"schemas", "ingest", "lake", "stream", *CORE},
+    "deploy": {"schemas"},
+    "cli": {"schemas", "deploy", "ingest", "lake", "stream", *CORE},
 }
 ONLY_IN = {"faust": {"stream"}, "confluent_kafka": {"ingest", "stream"}}
 
