@@ -16,6 +16,7 @@ from schemas.errors import StateError
 from schemas.settings import Settings
 from stream.batches import IN_FLIGHT, Batch, BatchSource, Place
 from stream.connection import Connection
+from stream.faust_app import BatchChannel
 from stream.metrics import Metrics
 from stream.transaction import Aborted, Outbox, Transactions
 
@@ -86,7 +87,7 @@ class Runner:
 
     def attach(self, app: Any) -> None:
         """Add the stage's channel and agent to the Faust app."""
-        self._channel = app.channel(maxsize=IN_FLIGHT)
+        self._channel = BatchChannel(app, maxsize=IN_FLIGHT)
         app.agent(self._channel, name=f"{app.conf.id}-{self.name}")(self._agent)
 
     async def start(self) -> None:
