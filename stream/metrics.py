@@ -1,0 +1,178 @@
+"""What a worker counts and measures, for Prometheus.
+
+Numbers are added once for each batch, or for each thing that is rare. No label names a person. The table in
+docs/operations.md says what each metric is for; the dashboard and the alerts in `deploy/` read them.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_API_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one worker, in a registry of their own. Safe to be used from several threads.
+
+    `names` gives the labels of each by its name as in `text` (of a histogram the name without suffix).
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.names: dict[str, tuple[str, ...]] = {}
+        self._process = ProcessCollector(registry=self.registry)
+        self._events = self._counter("kith_events", "Messages worked off.", "stage")
+        self._batch = self._histogram("kith_batch_seconds", "Work on one batch, without its commit.", "stage")
+        self._commit = self._histogram("kith_commit_seconds", "Commit of one batch.", "stage")
+        self._aborts = self._counter("kith_aborts", "Transactions that were undone and done again.", "stage")
+        self._rebalances = self._counter("kith_rebalances", "Times that partitions came to this worker.", "stage")
+        self._lag = self._gauge("kith_lag_messages", "Messages not yet worked off.", "stage", "topic", "partition")
+        self._held = self._gauge("kith_partitions", "Partitions that this worker has.", "stage")
+        self._all = self._gauge("kith_partitions_expected", "Partitions that all workers should have.", "stage")
+        self._refused = self._counter("kith_dead_letters", "Messages that became dead letters.", "reason")
+        self._duplicates = self._counter("kith_duplicates", "Events that had been counted before.")
+        self._late = self._counter("kith_late_events", "Events older than the horizon, which are dead letters.")
+        self._merged = self._counter("kith_merges", "People merged into another.")
+        self._split = self._counter("kith_splits", "People split off from another.")
+        self._evidence = self._counter("kith_evidence_refused", "Pairs of identifiers that were not joined.")
+        self._moved = self._counter("kith_parts_moved", "Parts sent from one person to another.")
+        self._bounces = self._counter("kith_bounces", "Events sent back to the resolver since their part had moved.")
+        self._frozen = self._gauge("kith_frozen_people", "People who wait for a part.")
+        self._frozen_seconds = self._gauge("kith_frozen_seconds", "How long the first of them has waited.")
+        self._triggers = self._counter("kith_triggers", "Decided triggers.", "rule", "outcome")
+        self._clock = self._gauge("kith_clock_lag_seconds", "How far the clock of triggers is behind the time of day.")
+        self._profiles = self._counter("kith_profiles_published", "Profiles published.")
+        self._segments = self._counter("kith_segment_changes", "Tags entered and left.")
+        self._restore = self._gauge("kith_restore_seconds", "How long the last restore of state took.", "stage")
+        self._records = self._counter("kith_restored_records", "Records of state read back.", "stage")
+        self._people = self._gauge("kith_people", "People in the partitions of this worker.")
+        self._bytes = self._gauge("kith_state_bytes", "Local state on disk.", "store")
+        self._webhooks = self._counter("kith_webhook_deliveries", "Deliveries to webhooks.", "target", "outcome")
+        self._alarms = self._counter("kith_quality_alarms", "Alarms about a product.")
+        self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
+        self._requests = self._counter("kith_api_requests", "Answers of the HTTP side.", "route", "status")
+        self._answers = self._histogram("kith_api_seconds", "Time to an answer.", "route", buckets=_API_SECONDS)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.names[f"{name}_total"] = labels
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.names[name] = labels
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
+        self.names[name] = labels
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+
+    # Stages
+
+    def batch(self, stage: str, messages: int, seconds: float) -> None:
+        """A batch was worked off, its commit yet to come."""
+        self._events.labels(stage).inc(messages)
+        self._batch.labels(stage).observe(seconds)
+
+    def committed(self, stage: str, seconds: float) -> None:
+        """A batch was committed."""
+        self._commit.labels(stage).observe(seconds)
+
+    def aborted(self, stage: str) -> None:
+        """A transaction was undone."""
+        self._aborts.labels(stage).inc()
+
+    def rebalanced(self, stage: str) -> None:
+        """Partitions came."""
+        self._rebalances.labels(stage).inc()
+
+    def partitions(self, stage: str, held: int, expected: int) -> None:
+        """This worker has so many partitions of those that all workers should have."""
+        self._held.labels(stage).set(held)
+        self._all.labels(stage).set(expected)
+
+    def lag(self, stage: str, lags: Iterable[tuple[str, int, int]]) -> None:
+        """A stage has so much before it: (topic, partition, messages) of each partition that is told of."""
+        self._lag.remove_by_labels({"stage": stage})
+        for topic, partition, messages in lags:
+            self._lag.labels(stage, topic, str(partition)).set(messages)
+
+    def restored(self, stage: str, records: int, seconds: float) -> None:
+        """State was read back."""
+        self._restore.labels(stage).set(seconds)
+        self._records.labels(stage).inc(records)
+
+    def refused(self, reason: str, number: int = 1) -> None:
+        """Messages became dead letters."""
+        self._refused.labels(reason).inc(number)
+
+    # People
+
+    def folded(self, late: int, duplicates: int) -> None:
+        """So many events of a batch were too late, or known already."""
+        if late:
+            self._late.inc(late)
+        if duplicates:
+            self._duplicates.inc(duplicates)
+
+    def people_changed(self, merged: int, split: int, refused: int) -> None:
+        """So many people were merged and split, so many pairs not joined."""
+        for counter, number in ((self._merged, merged), (self._split, split), (self._evidence, refused)):
+            if number:
+                counter.inc(number)
+
+    def part_moved(self, number: int = 1) -> None:
+        """Parts were sent to another person."""
+        self._moved.inc(number)
+
+    def bounced(self, number: int = 1) -> None:
+        """Events went back to the resolver."""
+        self._bounces.inc(number)
+
+    def frozen(self, people: int, seconds: float) -> None:
+        """So many people wait for a part, the first of them for so long."""
+        self._frozen.set(people)
+        self._frozen_seconds.set(seconds)
+
+    def fired(self, rule: str, outcome: str, number: int = 1) -> None:
+        """A trigger was decided."""
+        self._triggers.labels(rule, outcome).inc(number)
+
+    def clock_behind(self, seconds: float) -> None:
+        """The clock of triggers is so far behind the time of day."""
+        self._clock.set(seconds)
+
+    def published(self, profiles: int, segment_changes: int) -> None:
+        """So many profiles and changes of tags were published."""
+        self._profiles.inc(profiles)
+        self._segments.inc(segment_changes)
+
+    def state(self, people: int, sizes: Iterable[tuple[str, int]]) -> None:
+        """So many people are here; (store, bytes) of each local store."""
+        self._people.set(people)
+        self._bytes.clear()
+        for store, size in sizes:
+            self._bytes.labels(store).set(size)
+
+    # What hangs on it
+
+    def webhook(self, target: str, outcome: str) -> None:
+        """A delivery ended: `delivered`, `retried` or `dead`."""
+        self._webhooks.labels(target, outcome).inc()
+
+    def alarm(self) -> None:
+        """An alarm about a product was raised."""
+        self._alarms.inc()
+
+    def command(self, command: str, outcome: str) -> None:
+        """A command was read: `done` or `refused`."""
+        self._commands.labels(command, outcome).inc()
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """The HTTP side answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._answers.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all metrics as Prometheus reads them."""
+        return generate_latest(self.registry)
