@@ -6,41 +6,23 @@ spans of several topics, asked for together, sees them as of about one instant, 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from schemas.errors import StateError, TransientError
+from stream.batches import Place
+from stream.broker import Broker
 from stream.connection import Connection
-
-Place = tuple[str, int]
-"""A topic's full name and a partition."""
 
 Progress = Callable[[int, int], None]
 """Called with how many offsets are done, and how many there are in all."""
 
-EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-
 BATCH = 10_000
 """Messages fetched from librdkafka's queue at once."""
 
-ANSWER_S = 15.0
-"""Seconds that Kafka may take to say what topics there are and where they end."""
-
 SILENCE_S = 60.0
 """Seconds without any message or end of a partition after which the reading is given up."""
-
-
-MOVING = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError._WAIT_CACHE,
-)
-"""What a broker answers while another one takes over a partition, or a topic is very new."""
 
 
 class Span(NamedTuple):
@@ -50,20 +32,16 @@ class Span(NamedTuple):
     end: int
 
 
-def partitions_of(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+def partitions_of(broker: Broker, connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """Return how many partitions each topic has, by its name in the table.
 
     Raises TransientError if Kafka does not answer, StateError naming the topics that do not exist.
     """
-    known = {
-        connection.bare(name): len(topic.partitions)
-        for name, topic in _topics(connection, connection.admin()).items()
-        if name.startswith(connection.prefix)
-    }
-    missing = [connection.topic(name) for name in names if name not in known]
+    known = broker.topics()
+    missing = [connection.topic(name) for name in names if connection.topic(name) not in known]
     if missing:
         raise StateError(f"there is no topic {', '.join(missing)} in Kafka: `kith topics create` makes it")
-    return {name: known[name] for name in names}
+    return {name: known[connection.topic(name)] for name in names}
 
 
 def spans(connection: Connection, names: Sequence[str]) -> dict[Place, Span]:
@@ -71,18 +49,12 @@ def spans(connection: Connection, names: Sequence[str]) -> dict[Place, Span]:
 
     Raises TransientError if Kafka does not answer, StateError naming the topics that do not exist.
     """
-    admin = connection.admin()
-    places = [
-        TopicPartition(connection.topic(name), partition)
-        for name, count in partitions_of(connection, names).items()
-        for partition in range(count)
-    ]
-    if not places:
-        return {}
-    # The ends last: what a topic holds may only grow after its beginning was asked for.
-    begins = _offsets(connection, admin, places, EARLIEST)
-    ends = _offsets(connection, admin, places, LATEST)
-    return {place: Span(begin, max(begin, ends[place])) for place, begin in begins.items()}
+    broker = Broker(connection)
+    counts = partitions_of(broker, connection, names)
+    places = [(connection.topic(name), partition) for name, count in counts.items() for partition in range(count)]
+    begins = broker.beginnings(places)
+    ends = broker.ends(places)
+    return {place: Span(begins[place], max(begins[place], ends[place])) for place in places}
 
 
 def read(
@@ -131,8 +103,7 @@ def read_from(
     connection: Connection, starts: Mapping[Place, int], report: Progress = lambda done, total: None
 ) -> Iterator[list[Message]]:
     """Yield the messages of partitions from an offset on (0: the beginning), up to what is committed now; as `read`."""
-    places = [TopicPartition(*place) for place in starts]
-    ends = _offsets(connection, connection.admin(), places, LATEST)
+    ends = Broker(connection).ends(starts)
     parts = {place: Span(begin, max(begin, ends[place])) for place, begin in starts.items()}
     yield from read(connection, parts, report)
 
@@ -179,42 +150,3 @@ def _check(error: KafkaError) -> None:
         KafkaError._AUTHENTICATION,
     ):
         raise TransientError(f"Kafka cannot be read: {text}")
-
-
-def _topics(connection: Connection, admin: AdminClient) -> dict[str, Any]:
-    try:
-        return dict(admin.list_topics(timeout=ANSWER_S).topics)
-    except KafkaException as error:
-        raise _unreachable(connection, error) from error
-
-
-def _offsets(
-    connection: Connection, admin: AdminClient, places: Sequence[TopicPartition], which: Any
-) -> dict[Place, int]:
-    if not places:
-        return {}
-    deadline = time.monotonic() + ANSWER_S
-    while True:
-        try:
-            answers = admin.list_offsets(
-                dict.fromkeys(places, which),
-                isolation_level=IsolationLevel.READ_COMMITTED,
-                request_timeout=ANSWER_S,
-            )
-            return {(place.topic, place.partition): int(answer.result().offset) for place, answer in answers.items()}
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code in MOVING and time.monotonic() < deadline:
-                time.sleep(0.1)
-                continue
-            if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-                names = ", ".join(sorted({place.topic for place in places}))
-                raise StateError(f"of the topics {names} one does not exist: `kith topics create` makes it") from error
-            raise _unreachable(connection, error) from error
-
-
-def _unreachable(connection: Connection, error: KafkaException) -> TransientError:
-    return TransientError(
-        f"Kafka at {connection.settings.brokers} cannot be reached ({error.args[0].str()}): "
-        "look at the setting kafka.brokers and whether Kafka runs"
-    )

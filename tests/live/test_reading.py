@@ -7,6 +7,7 @@ from confluent_kafka.admin import NewTopic
 from schemas.errors import StateError, TransientError
 from schemas.live_settings import KafkaSettings
 from schemas.settings import Settings
+from stream.broker import Broker
 from stream.connection import Connection
 from stream.reading import Span, partitions_of, read, read_from, read_topics, spans
 
@@ -87,7 +88,7 @@ def test_what_an_open_transaction_holds_back_is_not_waited_for(connection: Conne
 def test_empty_topics_are_read_at_once(connection: Connection, settings: Settings) -> None:
     made(connection, settings, NAME, "identity.graph")
     assert list(read_topics(connection, [NAME, "identity.graph"])) == []
-    assert partitions_of(connection, [NAME]) == {NAME: 3}
+    assert partitions_of(Broker(connection), connection, [NAME]) == {NAME: 3}
     assert set(spans(connection, [NAME]).values()) == {Span(0, 0)}
 
 
@@ -97,8 +98,8 @@ def test_a_missing_topic_is_named_with_the_way_to_make_it(connection: Connection
         spans(connection, [NAME, "identity.graph"])
 
 
-def test_a_kafka_that_is_not_there_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.reading.ANSWER_S", 1.0)
+def test_a_kafka_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.broker.Broker.__init__.__defaults__", (1.0,))
     nowhere = Connection(KafkaSettings(brokers="127.0.0.1:1"))
-    with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 cannot be reached .*kafka\.brokers"):
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 cannot be reached"):
         spans(nowhere, [NAME])
