@@ -138,7 +138,9 @@ class Pipeline:
         """Start again what has ended."""
         for place, process in enumerate(self._processes):
             if process.poll() is not None and not self._stopped:
-                click.echo(f"worker {process.pid} ended with {process.returncode}: started again, see {self.log}", err=True)
+                click.echo(
+                    f"worker {process.pid} ended with {process.returncode}: started again, see {self.log}", err=True
+                )
                 self._processes[place] = self._spawn()
 
     def numbers(self) -> dict[str, float]:
@@ -146,7 +148,7 @@ class Pipeline:
         total: dict[str, float] = {}
         for address in self._addresses():
             with suppress(OSError, urllib.error.URLError):
-                with urllib.request.urlopen(f"http://{address}/metrics", timeout=2) as answer:  # noqa: S310  our own
+                with urllib.request.urlopen(f"http://{address}/metrics", timeout=2) as answer:
                     text = answer.read().decode()
                 for family in text_string_to_metric_families(text):
                     for sample in family.samples:
@@ -214,7 +216,7 @@ class Pipeline:
 
 def _is_ready(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{address}/ready", timeout=2) as answer:  # noqa: S310  our own
+        with urllib.request.urlopen(f"http://{address}/ready", timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -23,6 +23,11 @@ DAY_MS = 86_400_000
 SCORE_DAYS = 4
 """Days beyond the horizon for which low scores stay readable: the longest the core's rules look back at them."""
 
+FOLDED = 1
+DUPLICATE = 0
+CONFLICT = -1
+TOO_LATE = -2
+
 Handler = Callable[[Part, int, str, Any], None]
 
 _HANDLERS: dict[str, Handler] = {**ORDER, **BROWSE, **CART, **SERVICE, **CUSTOMER}

@@ -204,7 +204,7 @@ class BatchSource:
             if error is None:
                 good.append(message)
                 if ends:
-                    ends.pop((message.topic(), message.partition()), None)  # type: ignore[arg-type]  it is no error
+                    ends.pop((str(message.topic()), int(message.partition() or 0)), None)
             elif error.code() == KafkaError._PARTITION_EOF:
                 place = (str(message.topic()), int(message.partition() or 0))
                 offset = int(message.offset() or 0)

@@ -52,7 +52,9 @@ class Follower:
                     self._apply(found + self._reader.consume(9_999, 0))
                     if not self._missing and not self.ready.is_set():
                         self.ready.set()
-                        log.info("the copy of the identity graph is complete after %.1f s", time.perf_counter() - started)
+                        log.info(
+                            "the copy of the identity graph is complete after %.1f s", time.perf_counter() - started
+                        )
             self._reader.close()
         except BaseException as error:  # whatever it is, the worker must hear of it
             self._failed(error)
@@ -64,7 +66,7 @@ class Follower:
             number = int(message.partition() or 0)
             error = message.error()
             if error is None:
-                ends[number] = int(message.offset()) + 1
+                ends[number] = int(message.offset() or 0) + 1
                 key = message.key()
                 if key is not None:
                     records.setdefault(number, []).append((key, message.value()))

@@ -10,13 +10,12 @@ of a second.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from confluent_kafka import KafkaException
-
+from schemas.errors import TransientError
 from stream.batches import Place
+from stream.broker import Broker
 from stream.connection import Connection
-from stream.offsets import committed, ends, reached
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,8 @@ class LiveClock:
 
     def __init__(self, connection: Connection, raw: Sequence[str]) -> None:
         self._connection = connection
-        self._admin = connection.admin()
+        self._broker = Broker(connection)
+        self._partitions: dict[str, int] = {}
         self._raw = [connection.topic(name) for name in raw]
         self._requests = [connection.topic("identity.requests")]
         self._identified = [connection.topic("events.identified")]
@@ -67,8 +67,8 @@ class LiveClock:
         while not self._stopped.is_set():
             try:
                 done = self._round(done)
-            except KafkaException as error:
-                log.warning("the clock stands still: %s", error.args[0].str())
+            except TransientError as error:
+                log.warning("the clock stands still: %s", error)
                 done = None
                 self._stopped.wait(1)
             self._stopped.wait(PAUSE_S)
@@ -78,7 +78,6 @@ class LiveClock:
         at_ms = int(time.time() * 1000)
         now = self._ends([*self._raw, *self._requests, *self._identified])
         if now != done:
-            group = self._connection.group
             if not self._wait("identify", {place: end for place, end in now.items() if place[0] in self._raw}):
                 return None
             for _ in range(2):
@@ -87,13 +86,13 @@ class LiveClock:
                 if not self._wait("profile", self._ends(self._identified)):
                     return None
             after = self._ends([*self._raw, *self._requests, *self._identified])
+            stages = (("identify", self._raw), ("resolve", self._requests), ("profile", self._identified))
             quiet = all(
-                reached({place: end for place, end in after.items() if place[0] in topics}, committed(self._admin, name))
-                for name, topics in (
-                    (group("identify"), self._raw),
-                    (group("resolve"), self._requests),
-                    (group("profile"), self._identified),
+                reached(
+                    {place: end for place, end in after.items() if place[0] in topics},
+                    self._broker.committed(self._connection.group(stage)),
                 )
+                for stage, topics in stages
             )
             now = after if quiet else {}
         self._now_ms = max(self._now_ms, at_ms)
@@ -103,7 +102,7 @@ class LiveClock:
         """Wait until a stage has come to these ends; False if the clock is stopped meanwhile."""
         group = self._connection.group(stage)
         while not self._stopped.is_set():
-            if reached(wanted, committed(self._admin, group)):
+            if reached(wanted, self._broker.committed(group)):
                 return True
             if self.behind_s > WARN_S and time.monotonic() - self._warned_at > WARN_S and self._now_ms:
                 self._warned_at = time.monotonic()
@@ -112,14 +111,11 @@ class LiveClock:
         return False
 
     def _ends(self, topics: Sequence[str]) -> dict[Place, int]:
-        return ends(self._admin, self._places(topics))
+        if not self._partitions:
+            self._partitions = self._broker.topics()
+        return self._broker.ends((topic, number) for topic in topics for number in range(self._partitions[topic]))
 
-    def _places(self, topics: Sequence[str]) -> list[Place]:
-        known = self._admin_partitions()
-        return [(topic, number) for topic in topics for number in range(known[topic])]
 
-    def _admin_partitions(self) -> dict[str, int]:
-        if not hasattr(self, "_partitions"):
-            found = self._admin.list_topics(timeout=10).topics
-            self._partitions = {name: len(topic.partitions) for name, topic in found.items()}
-        return self._partitions
+def reached(ends: Mapping[Place, int], committed: Mapping[Place, int]) -> bool:
+    """Return whether a group has come to all these ends; an empty partition needs no coming to."""
+    return all(committed.get(place, 0) >= end for place, end in ends.items())

@@ -9,9 +9,9 @@ The rules of the chain of custody, which keep every part with exactly one person
   could lock two people in a ring), then the person waits, frozen as a whole, until all that come are in.
 - Before an event or a change counts, what was due before its time fires, with the people as they were until then.
 
-There are two clocks. Without a wall clock (`wall_ms` 0: replay, backfill) a trigger fires at its own time, when an event
-or `advance` shows that this time has come. With one, it fires at `wall_ms`, the time of day: what is late because of
-an outage is judged by how late it really is.
+There are two clocks. Without a wall clock (`wall_ms` 0: replay, backfill) a trigger fires at its own time, when an
+event or `advance` shows that this time has come. With one, it fires at `wall_ms`, the time of day: what is late because
+of an outage is judged by how late it really is.
 """
 
 from collections import deque
@@ -35,8 +35,9 @@ class ProfileStage:
 
     `owns(one_id)` tells which people live here. What the stage has to say goes to `send` (transfers of parts and
     bounced events), to `publish` (firings), to `refuse` (events that came too late, or with the id of another one; the
-    number is that of `fold`), to `gone` (people who have no part any more) and to `ticket` (a ticket was opened). `news` gathers the OneIDs of those whose
-    facts changed, for the caller to publish and clear. `inbox` holds parts that came before their change.
+    number is that of `fold`), to `gone` (people who have no part any more) and to `ticket` (a ticket was opened).
+    `news` gathers the OneIDs of those whose facts changed, for the caller to publish and clear. `inbox` holds parts
+    that came before their change. What is due by `now_ms` may fire without any event.
     """
 
     def __init__(
@@ -53,7 +54,6 @@ class ProfileStage:
     ) -> None:
         self.people = people
         self.duplicates = 0
-        self.late = 0
         self.wall_ms = 0
         self.now_ms = 0
         self.news: dict[str, None] = {}
@@ -220,8 +220,6 @@ class ProfileStage:
         self.news[person.one_id] = None
         if time_ms > person.clock_ms:
             person.clock_ms = time_ms
-        elif time_ms < person.clock_ms:
-            self.late += 1
         facts = person.facts(self._settings)
         facts.folded(event)
         if event.type == "ticket.opened" and self._ticket is not None:

@@ -242,10 +242,8 @@ def _ends(messages: list[Message]) -> dict[Place, int]:
     """Return for each partition the offset after its last message."""
     ends: dict[Place, int] = {}
     for message in messages:
-        place = (message.topic(), message.partition())
-        offset = message.offset()
-        if offset >= ends.get(place, 0):  # type: ignore[arg-type,operator]  no message here is an error
-            ends[place] = offset + 1  # type: ignore[index,operator]
+        place = (str(message.topic()), int(message.partition() or 0))
+        ends[place] = max(ends.get(place, 0), int(message.offset() or 0) + 1)
     return ends
 
 

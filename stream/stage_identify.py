@@ -1,6 +1,7 @@
 """The identify stage, live: raw bytes become events on their way to a person, to the resolver, or dead letters."""
 
 import time
+from collections.abc import Mapping
 
 from confluent_kafka import Message, TopicPartition
 

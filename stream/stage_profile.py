@@ -134,9 +134,7 @@ class ProfileWork:
         self._tickets = connection.topic("quality.tickets")
         self._deadletter = connection.topic("events.deadletter")
         self._bare = connection.bare
-        self._triggers = {
-            ready.rule.name: connection.topic(f"triggers.{ready.rule.name}") for ready in engine.watches
-        }
+        self._triggers = {ready.rule.name: connection.topic(f"triggers.{ready.rule.name}") for ready in engine.watches}
         self._space = settings.space
 
     # Partitions come and go
@@ -154,7 +152,7 @@ class ProfileWork:
             stage = ProfileStage(
                 self._settings,
                 self._engine,
-                people,  # type: ignore[arg-type]  the same methods
+                people,  # type: ignore[arg-type]  # the same methods
                 self._send,
                 self._publish,
                 owns=lambda one_id, number=number: partition_of(one_id, self.partitions) == number,  # type: ignore[misc]
@@ -275,7 +273,8 @@ class ProfileWork:
         """Publish what changed, and gather the records of the changelog."""
         collected = []
         wall_ms = int(time.time() * 1000)
-        late = duplicates = 0
+        duplicates = 0
+        late = sum(reason == "too_late" for _, reason, _ in self._refused)
         for partition in self.open_partitions.values():
             stage = partition.stage
             if self._clock_ms is not None:
@@ -290,9 +289,8 @@ class ProfileWork:
                     {"key": key, "value": value, "partition": number} for key, value in records.items()
                 )
             collected.append((partition, records))
-            late += stage.late
             duplicates += stage.duplicates
-            stage.late = stage.duplicates = 0
+            stage.duplicates = 0
         if self._refused:
             self._write_refused()
         self._metrics.folded(late, duplicates)
@@ -359,7 +357,10 @@ class ProfileWork:
     def _refuse(self, event: Event, outcome: int) -> None:
         if outcome == TOO_LATE:
             days = self._settings.horizon_days
-            why: tuple[Reason, str] = ("too_late", f"time: older than the newest event of {event.idents[0]} by more than {days} days")
+            why: tuple[Reason, str] = (
+                "too_late",
+                f"time: older than the newest event of {event.idents[0]} by more than {days} days",
+            )
         else:
             why = ("id_conflict", f"id: {event.id!r} belongs to an earlier event with other content")
         self._refused.append((event, *why))
@@ -391,4 +392,3 @@ def each_store(work: ProfileWork) -> Iterator[Store]:
     """Yield the open stores."""
     for partition in list(work.open_partitions.values()):
         yield partition.store
-

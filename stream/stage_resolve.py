@@ -6,6 +6,8 @@ compacted topic `identity.graph`; a snapshot beside it makes a start fast.
 
 import logging
 import time
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,20 +15,25 @@ from confluent_kafka import Message, TopicPartition
 
 from identity.policy import Policy
 from schemas.errors import StateError
+from schemas.event import Event
 from schemas.settings import Settings
 from stream.batches import Place
+from stream.changelog import read_to_end
 from stream.connection import Connection
 from stream.dead_letters import dead_letter
 from stream.live_graph import LiveGraph
-from stream.messages import PartChange, Request, Routed
+from stream.messages import PartChange, Request
 from stream.metrics import Metrics
+from stream.originals import Originals
 from stream.public import identity_change
-from stream.reading import read_from
 from stream.runner import Spot
 from stream.transaction import Outbox
 from stream.wire import decode, encode, encode_event, ends, partition_of
 
 log = logging.getLogger(__name__)
+
+SNAPSHOT_AFTER = 100_000
+"""Records read at a start after which a snapshot is written at once, for the next one."""
 
 
 class ResolveWork:
@@ -38,7 +45,13 @@ class ResolveWork:
     ticks = False
 
     def __init__(
-        self, settings: Settings, connection: Connection, metrics: Metrics, partitions: int, data: Path
+        self,
+        settings: Settings,
+        connection: Connection,
+        metrics: Metrics,
+        partitions: int,
+        graph_partitions: int,
+        data: Path,
     ) -> None:
         self.topics = ["identity.requests"]
         self.at: Message | None = None
@@ -46,9 +59,12 @@ class ResolveWork:
         self._connection = connection
         self._metrics = metrics
         self._partitions = partitions
+        self._graph_partitions = graph_partitions
         self._snapshot = data / "graph.snapshot"
+        self._offsets: dict[int, int] = {}
         self._policy = Policy.from_settings(settings)
         self.graph: LiveGraph | None = None
+        self._originals = Originals(connection)
         self._identified = connection.topic("events.identified")
         self._graph_topic = connection.topic("identity.graph")
         self._changes = connection.topic("identity.changes")
@@ -57,8 +73,22 @@ class ResolveWork:
     def open(self, places: list[TopicPartition]) -> None:
         """Restore the graph as it is committed."""
         started = time.perf_counter()
-        self.graph = self._restored()
-        self._metrics.restored("resolve", 0, time.perf_counter() - started)
+        graph = LiveGraph(self._policy, self._settings.space)
+        self._offsets = graph.load(self._snapshot) or {}
+        starts = {(self._graph_topic, number): self._offsets.get(number, 0) for number in range(self._graph_partitions)}
+        count = 0
+        for (_, number), records, offset in read_to_end(self._connection, starts):
+            for key, value in records:
+                graph.apply(key, value)
+            count += len(records)
+            self._offsets[number] = offset
+        graph.verify()
+        seconds = time.perf_counter() - started
+        self._metrics.restored("resolve", count, seconds)
+        log.info("resolve: %d records of the identity graph read in %.1f s", count, seconds)
+        self.graph = graph
+        if count > SNAPSHOT_AFTER:
+            self.save()
 
     def close(self, places: list[Place]) -> None:
         """Let the graph go: another worker writes it from now on."""
@@ -68,22 +98,20 @@ class ResolveWork:
     def save(self) -> None:
         """Write the snapshot."""
         if self.graph is not None:
-            self.graph.save(self._snapshot)
+            self.graph.save(self._snapshot, self._offsets)
 
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Return changes, events on their way, new rows of the graph and what is to be told about people."""
         graph = self.graph
         if graph is None:
             raise StateError("requests came before the graph was restored: start the worker again")
-        outbox = Outbox()
+        outbox = Outbox(self._graph_topic)
         merged = split = refused = 0
         graph.mark()
         for message in messages:
             self.at = message
             raw = message.value() or b""
             try:
-                if broken and (message.topic(), message.partition(), message.offset()) in broken:
-                    raise msgspec.DecodeError("it broke the resolve stage")
                 request = decode(raw)
                 if not isinstance(request, Request):
                     raise msgspec.DecodeError("it is no event")
@@ -91,6 +119,9 @@ class ResolveWork:
                 self._refuse(outbox, message, raw, str(error))
                 continue
             event = request.event
+            if broken and (message.topic(), message.partition(), message.offset()) in broken:
+                self._refuse_event(outbox, event)
+                continue
             resolution = graph.observe(event)
             for change in resolution.changes:
                 merged += change.kind == "merged"
@@ -108,7 +139,7 @@ class ResolveWork:
                     self._identified, one_id, encode_event(event, one_id), partition_of(one_id, self._partitions)
                 )
         for key, row in graph.changed():
-            outbox.add(self._graph_topic, key, row)
+            outbox.add(self._graph_topic, key, row, zlib.crc32(key) % self._graph_partitions)
         self._metrics.people_changed(merged, split, refused)
         return outbox
 
@@ -117,21 +148,29 @@ class ResolveWork:
         return None
 
     def committed(self, delivered: Mapping[int, int]) -> None:
-        """Nothing to do: the graph is as it is committed."""
+        """Note how much of the graph's topic the graph has."""
+        for number, offset in delivered.items():
+            self._offsets[number] = offset + 1
 
     def forget(self) -> None:
         """Go back by the batch that was aborted."""
         if self.graph is not None:
             self.graph.rollback()
 
-    def _restored(self) -> LiveGraph:
-        raise NotImplementedError
+    def _refuse_event(self, outbox: Outbox, event: Event) -> None:
+        """Make a dead letter of an event that broke the stage, with its bytes from where it came."""
+        source = event.source
+        if source is None:
+            raise StateError(f"the event {event.id} has no source: it cannot be put aside")
+        found = self._originals.fetch([source]).get((source.topic, source.partition, source.offset))
+        key, raw = (None, encode_event(event, None)) if found is None else found
+        topic = self._connection.bare(source.topic)
+        detail = "the event broke the resolve stage"
+        outbox.add(self._deadletter, key, dead_letter("failed", detail, topic, source.partition, source.offset, raw))
+        self._metrics.refused("failed")
 
     def _refuse(self, outbox: Outbox, message: Message, raw: bytes, why: str) -> None:
         place = message.partition() or 0, message.offset() or 0
         value = dead_letter("failed", f"a message of the resolver: {why}", "identity.requests", *place, raw)
         outbox.add(self._deadletter, message.key(), value)
         self._metrics.refused("failed")
-
-
-_ = (Routed, read_from)

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from identity.policy import Policy
 from schemas.errors import ConfigError, KithError
 from schemas.settings import Settings
 from stream import alarms, control, webhooks
@@ -102,6 +101,7 @@ class Worker:
         self.follower = Follower(connection, view, partitions["identity.graph"], self.failed)
         api = ApiServer(settings, self.metrics, self)
         address = api.start()
+        (folder / "address").write_text(address + "\n")
         app = make_app(settings, connection, self.name, folder / "faust")
         works: list[Any] = []
         live = self.clock == "live"
@@ -109,14 +109,12 @@ class Worker:
         if "identify" in self.stages:
             works.append(IdentifyWork(settings, connection, view, self.metrics, people, live))
         if "resolve" in self.stages:
-            self.resolve = ResolveWork(settings, connection, self.metrics, people, folder)
+            self.resolve = ResolveWork(settings, connection, self.metrics, people, partitions["identity.graph"], folder)
             works.append(self.resolve)
         if "profile" in self.stages:
             if live:
                 self.live_clock = LiveClock(connection, RAW_TOPICS)
-            self.profile = ProfileWork(
-                settings, connection, engine, self.metrics, people, folder, self.live_clock
-            )
+            self.profile = ProfileWork(settings, connection, engine, self.metrics, people, folder, self.live_clock)
             works.append(self.profile)
         for work in works:
             runner = Runner(work, connection, settings, self.name, address, self.metrics, self.failed)
@@ -130,8 +128,9 @@ class Worker:
         ended = asyncio.create_task(run(app, self._stop, ready))
         starting = asyncio.create_task(self._start(ready))
         try:
-            await asyncio.wait({ended, starting, asyncio.create_task(self._stop.wait())},
-                               return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {ended, starting, asyncio.create_task(self._stop.wait())}, return_when=asyncio.FIRST_COMPLETED
+            )
             if starting.done():
                 starting.result()
             await self._until_stopped(ended)
@@ -155,8 +154,12 @@ class Worker:
             await runner.start()
         if self.live_clock is not None:
             self.live_clock.start()
-        log.info("worker %s runs %s by the clock of %s", self.name, ", ".join(self.stages),
-                 "the day" if self.clock == "live" else "the events")
+        log.info(
+            "worker %s runs %s by the clock of %s",
+            self.name,
+            ", ".join(self.stages),
+            "the day" if self.clock == "live" else "the events",
+        )
 
     async def _until_stopped(self, ended: "asyncio.Task[None]") -> None:
         assert self._stop is not None  # noqa: S101
@@ -190,7 +193,7 @@ class Worker:
         """Hear, from any thread, of an error after which only a fresh start helps."""
         if self._error is None:
             self._error = error
-            log.error("worker fails: %s", error, exc_info=not isinstance(error, KithError) and error or None)
+            log.error("worker fails: %s", error, exc_info=(not isinstance(error, KithError) and error) or None)
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -236,6 +239,3 @@ def _uvloop_runner() -> asyncio.Runner:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
-_ = Policy
