@@ -3,7 +3,9 @@
 Every answer is waited for, and a broker that gives none is a TransientError that names its address.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
@@ -18,13 +20,23 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, if 
 )
 
 from schemas.errors import TransientError
+from stream.batches import Place
 from stream.connection import Connection
 
 ANSWER_S = 15.0
 """Seconds to wait for one answer: several tries of a broker that is just being restarted."""
 
-Place = tuple[str, int]
-"""A topic's full name and a partition of it."""
+_MOVING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._WAIT_CACHE,
+)
+"""What is said while another broker takes over, or a topic is very new."""
 
 
 class Broker:
@@ -102,8 +114,8 @@ class Broker:
             )
             for topic, values in changes.items()
         ]
-        for resource, future in (self._admin.incremental_alter_configs(asked) if asked else {}).items():
-            self._result(future, resource.name)
+        if asked:
+            self._answers(partial(self._admin.incremental_alter_configs, asked), "topics")
 
     def ends(self, places: Iterable[Place], *, committed_only: bool = True) -> dict[Place, int]:
         """Return the end of each partition, without what open transactions have written, or with it."""
@@ -121,46 +133,60 @@ class Broker:
 
     def committed(self, group: str) -> dict[Place, int]:
         """Return the offsets that a group has committed; what an open transaction holds does not count yet."""
-        request = [ConsumerGroupTopicPartitions(group)]
-        (future,) = self._admin.list_consumer_group_offsets(request, require_stable=False).values()
-        found = self._result(future, group).topic_partitions
+
+        def ask() -> dict[Any, Any]:
+            request = [ConsumerGroupTopicPartitions(group)]
+            return self._admin.list_consumer_group_offsets(request, require_stable=False)
+
+        found = self._answers(ask, group)[group].topic_partitions
         return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def commit(self, group: str, offsets: Mapping[Place, int]) -> None:
         """Set the offsets of a group that has no member."""
-        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        request = [ConsumerGroupTopicPartitions(group, places)]
-        (future,) = self._admin.alter_consumer_group_offsets(request).values()
-        self._result(future, group)
+
+        def ask() -> dict[Any, Any]:
+            places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+            return self._admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+
+        self._answers(ask, group)
 
     def members(self, groups: Iterable[str]) -> dict[str, int]:
         """Return how many consumers each group has; 0 if there is no such group."""
         found = {}
-        for group, future in self._admin.describe_consumer_groups(list(groups)).items():
+        for group in groups:
             try:
-                found[group] = len(future.result(self._answer_s).members)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                    raise self._failed(error, group) from error
+                (answer,) = self._answers(partial(self._admin.describe_consumer_groups, [group]), group).values()
+            except _NotFoundError:
                 found[group] = 0
+            else:
+                found[group] = len(answer.members)
         return found
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
         asked = {TopicPartition(topic, partition): spec for topic, partition in places}
         if not asked:
             return {}
-        futures = self._admin.list_offsets(asked, isolation_level=level)
-        return {
-            (each.topic, each.partition): self._result(future, each.topic).offset for each, future in futures.items()
-        }
+        found = self._answers(partial(self._admin.list_offsets, asked, isolation_level=level), "offsets")
+        return {(each.topic, each.partition): answer.offset for each, answer in found.items()}
 
-    def _result(self, future: Any, what: str) -> Any:
-        try:
-            return future.result(self._answer_s)
-        except KafkaException as error:
-            raise self._failed(error, what) from error
-        except TimeoutError:
-            raise TransientError(f"Kafka at {self._address} does not answer ({what})") from None
+    def _answers(self, ask: Callable[[], dict[Any, Any]], what: str) -> dict[Any, Any]:
+        """Ask until every future has an answer: while a partition's leader changes, the same question is asked again.
+
+        Raises _NotFoundError for a group that there is not.
+        """
+        deadline = time.monotonic() + self._answer_s
+        while True:
+            try:
+                return {each: future.result(self._answer_s) for each, future in ask().items()}
+            except KafkaException as error:
+                problem = error.args[0]
+                if problem.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    raise _NotFoundError(what) from None
+                if (not problem.retriable() and problem.code() not in _MOVING) or time.monotonic() > deadline:
+                    raise self._failed(error, what) from error
+                time.sleep(0.1)
+            except TimeoutError:
+                raise TransientError(f"Kafka at {self._address} does not answer ({what})") from None
 
     def _failed(self, error: KafkaException, what: str = "") -> TransientError:
         problem = error.args[0]
@@ -170,6 +196,9 @@ class Broker:
         return TransientError(f"{what or 'Kafka at ' + self._address}: {problem.str()}")
 
     def _listen(self, error: KafkaError) -> None:
-        # The first words are of the thread and the address, which the message names anyway.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._said = error.str()
+            self._said = error.str().partition(" (after ")[0]
+
+
+class _NotFoundError(TransientError):
+    """There is no such group."""
