@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from identity.evidence import Command, Key
 from identity.state import LIMIT, LINK, REASON, Edge, Group, Store
 
 ChangeKind = Literal["merged", "split", "refused", "hub"]
@@ -49,9 +50,27 @@ class Turn:
 
     `before` holds the former OneID of identifiers whose group changed, `fresh` those seen for the first time, `edges`
     whether an edge was refused before, `hubs` the new ones, `renamed` groups that may have another oldest identifier.
+
+    For who keeps a journal: `named` identifiers had no record, `sighted` had this first sighting, `shown` are edges as
+    they are now and their former (time, event id), `ordered` pairs had this command, `bared` are new hubs with the
+    lower ends of the edges that lead up from them, and `given` are OneIDs that there never were before.
     """
 
-    __slots__ = ("at_ms", "before", "edges", "event_id", "fresh", "hubs", "renamed")
+    __slots__ = (
+        "at_ms",
+        "bared",
+        "before",
+        "edges",
+        "event_id",
+        "fresh",
+        "given",
+        "hubs",
+        "named",
+        "ordered",
+        "renamed",
+        "shown",
+        "sighted",
+    )
 
     def __init__(self, at_ms: int, event_id: str) -> None:
         self.at_ms = at_ms
@@ -61,6 +80,12 @@ class Turn:
         self.edges: dict[tuple[int, str, str], bool] = {}
         self.hubs: list[str] = []
         self.renamed: list[Group] = []
+        self.named: list[str] = []
+        self.sighted: list[tuple[str, int | None, str]] = []
+        self.shown: list[tuple[Edge, Key | None]] = []
+        self.ordered: list[tuple[tuple[str, str], Command | None]] = []
+        self.bared: list[tuple[str, list[str]]] = []
+        self.given: list[str] = []
 
     def note(self, edge: Edge, former: int) -> None:
         """Remember whether the edge was refused when the event came."""
@@ -80,8 +105,10 @@ def settle(store: Store, turn: Turn, names: dict[str, str], name: Callable[[str]
         if oldest is None:
             group.one_id = None
         else:
-            group.one_id = name(oldest)
-            names[group.one_id] = oldest
+            one_id = group.one_id = name(oldest)
+            if one_id not in names:
+                names[one_id] = oldest
+                turn.given.append(one_id)
 
 
 def moves(store: Store, turn: Turn, created: str | None) -> list[Move]:

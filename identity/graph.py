@@ -1,13 +1,15 @@
 """The identity graph: people kept up to date event by event, equal after each to `identity.cluster` of all so far."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from identity.changes import Move, Resolution, Turn, changes, moves, settle
 from identity.evidence import LINKED, UNLINKED, Command, Key, Row
 from identity.joining import Joiner
+from identity.journal import Journal, News, news, undo
 from identity.oneid import namer
 from identity.policy import Policy
+from identity.restore import Stored, restore
 from identity.state import JOINED, REASON, STRONG, WEAK, Edge, Group, Node, Store
 from schemas.event import Event, Link
 
@@ -33,6 +35,7 @@ class Graph:
         self._joiner = Joiner(self._store)
         self._name = namer(space)
         self._names: dict[str, str] = {}
+        self._journal: Journal | None = None
 
     def __len__(self) -> int:
         """Return how many identifiers evidence has named."""
@@ -102,6 +105,34 @@ class Graph:
         created = None if node.has_part else first
         node.has_part = True
         return self._finish(turn, first, created)
+
+    def keep(self, journal: Journal | None) -> None:
+        """Note in `journal` from now on what evidence changes, or nowhere."""
+        self._journal = journal
+
+    def news(self, journal: Journal) -> News:
+        """Return what differs from where `journal` began."""
+        return news(journal, self._store, self._names)
+
+    def undo(self, journal: Journal) -> None:
+        """Go back to where `journal` began; nothing may have been added since that is not in it."""
+        undo(journal, self._store, self._joiner, self._names, self._name)
+
+    def restore(
+        self,
+        seen: Iterable[tuple[str, int, str, bool]],
+        edges: Iterable[tuple[str, str, int, str]],
+        commands: Iterable[tuple[str, str, Command]],
+        aliases: Iterable[tuple[str, str]],
+    ) -> None:
+        """Take in evidence that was worked off elsewhere, in any order.
+
+        `seen`: identifier, first sighting (epoch milliseconds, event id), whether it has a part. `edges`: two
+        identifiers that are seen, the earliest (time, event id). `commands`: two identifiers, the latest command.
+        `aliases`: former OneIDs with the identifier they are made of. Raises StateError for an identifier of an
+        undeclared kind, or an edge with an end that is not seen.
+        """
+        restore(self._store, self._joiner, self._names, self._name, Stored(seen, edges, commands, aliases))
 
     def one_id(self, ident: str) -> str | None:
         """Return the OneID of an identifier's person, None if no event has shown it."""
@@ -182,6 +213,8 @@ class Graph:
         store = self._store
         if turn.renamed:
             settle(store, turn, self._names, self._name)
+        if self._journal is not None:
+            self._journal.add(turn, store.nodes, created)
         one_id = None if first is None else self._nodes[first].group.one_id
         regrouped = any(turn.before.values())
         found = moves(store, turn, created) if regrouped or created is not None else []
@@ -210,6 +243,8 @@ class Graph:
             if group.last is None or group.last.rank <= edge.rank:
                 group.last = edge
         self._nodes[first] = Node(ms, event_id, tuple(edges), group, places[0], True, False)
+        if self._journal is not None:
+            self._journal.add_person(idents, edges, one_id)
         return Resolution(one_id, [Move(first, None, one_id)], [])
 
     def _in_order(self) -> list[str]:

@@ -5,6 +5,8 @@ there if it comes last for both groups, or if one of them adds to each kind no m
 (see `identity.shortcuts`). In every other case the groups are joined again from the edge's place on.
 """
 
+from collections.abc import Iterable
+
 from identity.changes import Turn
 from identity.evidence import Command
 from identity.recompute import Block, Rejoining, decide, standing
@@ -42,11 +44,12 @@ class Joiner:
         """Add a sighting of an identifier; return its node."""
         node = self.store.nodes.get(ident)
         if node is None:
-            node = self._name(ident)
+            node = self._name(ident, turn)
         elif node.first_ms is not None and (node.first_ms, node.first_id) <= (ms, event_id):
             return node
         if node.first_ms is None:
             turn.fresh.add(ident)
+        turn.sighted.append((ident, node.first_ms, node.first_id))
         node.first_ms, node.first_id = ms, event_id
         group = node.group
         group.oldest = ident if group.oldest is None else self._older(group.oldest, ident)
@@ -63,6 +66,7 @@ class Joiner:
         low, high = store.nodes[lo], store.nodes[hi]
         strong = store.policy.strong
         edge = Edge(lo, hi, ms, event_id, STRONG if strong[low.place] and strong[high.place] else WEAK, NEW)
+        turn.shown.append((edge, None if known is None else (known.ms, known.id)))
         if known is not None:
             self._earlier(known, edge, turn)
             return
@@ -81,11 +85,12 @@ class Joiner:
         store = self.store
         for ident in (a, b):
             if ident not in store.nodes:
-                self._name(ident)
+                self._name(ident, turn)
         pair = self._pair(a, b)
         former = store.commands.get(pair)
         if former is not None and former >= command:
             return
+        turn.ordered.append((pair, former))
         store.commands[pair] = command
         if former is not None and former.kind == command.kind == "unlink":
             return
@@ -99,8 +104,7 @@ class Joiner:
             del store.links[hi][lo]
             turn.note(edge, edge.state)
         if command.kind == "unlink":
-            store.unlinked.setdefault(lo, {})[hi] = None
-            store.unlinked.setdefault(hi, {})[lo] = None
+            self._forbid(lo, hi)
             if len(groups) == 2 and former is None and not any(group.odd for group in groups):
                 return  # they are apart already, and no refusal between them could have another reason now
         else:
@@ -108,6 +112,30 @@ class Joiner:
                 self._forget_unlinked(lo, hi)
             self._put(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW))
         self._rejoin(groups, START, turn)
+
+    def recall(self, pair: tuple[str, str], former: Command | None) -> None:
+        """Put the former command on a pair back; its people are to be rejoined."""
+        store = self.store
+        lo, hi = pair
+        if store.commands.pop(pair).kind == "link":
+            del store.links[lo][hi]
+            del store.links[hi][lo]
+        else:
+            self._forget_unlinked(lo, hi)
+        if former is None:
+            return
+        store.commands[pair] = former
+        if former.kind == "link":
+            self._put(Edge(lo, hi, former.time_ms, former.event_id, LINK, NEW))
+        else:
+            self._forbid(lo, hi)
+
+    def rejoin(self, idents: Iterable[str], turn: Turn) -> None:
+        """Join the people of some identifiers again from the start."""
+        nodes = self.store.nodes
+        groups = {id(nodes[ident].group): nodes[ident].group for ident in idents}
+        if groups:
+            self._rejoin(list(groups.values()), START, turn)
 
     def _place(self, edge: Edge, turn: Turn) -> None:
         """Decide a new edge and store it."""
@@ -178,6 +206,7 @@ class Joiner:
         """Set all event edges of an identifier aside."""
         store = self.store
         turn.hubs.append(ident)
+        turn.bared.append((ident, [edge.lo for edge in store.event_edges(ident) if edge.hi == ident]))
         node.hub = True
         active = [edge for edge in store.event_edges(ident) if edge.state != ASIDE]
         joined = [store.place(edge) for edge in active if edge.state == JOINED]
@@ -250,6 +279,10 @@ class Joiner:
         self.store.links.setdefault(edge.lo, {})[edge.hi] = edge
         self.store.links.setdefault(edge.hi, {})[edge.lo] = edge
 
+    def _forbid(self, lo: str, hi: str) -> None:
+        self.store.unlinked.setdefault(lo, {})[hi] = None
+        self.store.unlinked.setdefault(hi, {})[lo] = None
+
     def _forget_unlinked(self, lo: str, hi: str) -> None:
         unlinked = self.store.unlinked
         for ident, other in ((lo, hi), (hi, lo)):
@@ -257,10 +290,11 @@ class Joiner:
             if not unlinked[ident]:
                 del unlinked[ident]
 
-    def _name(self, ident: str) -> Node:
+    def _name(self, ident: str, turn: Turn) -> Node:
         place = self.store.policy.place[ident.partition(":")[0]]
         node = Node(None, "", (), Group([ident], None, None, None, False, None), place, False, False)
         self.store.nodes[ident] = node
+        turn.named.append(ident)
         return node
 
     def _groups(self, a: str, b: str) -> list[Group]:

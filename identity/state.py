@@ -163,6 +163,37 @@ class Store:
             elif _shelf(edges, old.state).pop(other, None) is not None:
                 _shelf(edges, new.state)[other] = new
 
+    def drop(self, edge: Edge) -> None:
+        """Remove an event edge."""
+        for ident, other in ((edge.lo, edge.hi), (edge.hi, edge.lo)):
+            node = self.nodes[ident]
+            edges = node.edges
+            if isinstance(edges, tuple):
+                node.edges = tuple(each for each in edges if each is not edge)
+            elif _shelf(edges, edge.state).pop(other, None) is not None:
+                place = self.nodes[other].place
+                if place < node.place:
+                    edges.up[place] -= 1
+
+    def uncover(self, hubs: dict[str, list[str]]) -> None:
+        """Make hubs plain identifiers again, each given with the lower ends of the edges that lead up from it.
+
+        Their edges become new: the people they lead to are to be rejoined.
+        """
+        nodes = self.nodes
+        for ident in hubs:
+            nodes[ident].hub = False
+        for ident, others in hubs.items():
+            node = nodes[ident]
+            edges = [edge for edge in self.event_edges(ident) if edge.lo == ident]
+            edges += [edge for other in others if (edge := self.find(other, ident)) is not None]
+            node.edges = tuple(edges)
+            if len(edges) > FEW:
+                node.edges = self._many(ident, node)
+            for edge in edges:
+                if not (nodes[edge.lo].hub or nodes[edge.hi].hub):
+                    self.mark(edge, NEW)
+
     def mark(self, edge: Edge, state: int) -> None:
         """Set what became of an edge."""
         before = edge.state

