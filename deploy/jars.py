@@ -52,7 +52,7 @@ def repository(environ: Mapping[str, str] = os.environ) -> str:
     """
     address = environ.get("MAVEN_CENTRAL")
     if not address:
-        from jgo import MAVEN_CENTRAL_URL  # takes a quarter of a second, and only a first start needs it
+        from jgo.constants import MAVEN_CENTRAL_URL  # takes a quarter of a second, and only a first start needs it
 
         address = str(MAVEN_CENTRAL_URL)
     if not address.startswith(("https://", "http://", "file://")):

@@ -15,10 +15,11 @@ OLDEST = 17
 
 
 class Java(NamedTuple):
-    """A Java runtime: its program and major version."""
+    """A Java runtime: its program, its major version, and its version as it tells it itself."""
 
     program: str
     major: int
+    version: str
 
     @property
     def quiet(self) -> list[str]:
@@ -33,10 +34,10 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
     """
     found = []
     for program in _candidates(environ):
-        major = _major(program)
-        if major is not None and major >= OLDEST:
-            return Java(program, major)
-        found.append(f"{program} {'does not run' if major is None else f'is Java {major}'}")
+        java = _asked(program)
+        if java is not None and java.major >= OLDEST:
+            return java
+        found.append(f"{program} {'does not run' if java is None else f'is Java {java.major}'}")
     seen = f" ({'; '.join(found)})" if found else ""
     raise StateError(
         f"Kafka needs Java {OLDEST} or newer, and there is none{seen}: "
@@ -59,10 +60,10 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
         yield program
 
 
-def _major(program: str) -> int | None:
+def _asked(program: str) -> Java | None:
     try:
         told = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
     except (OSError, subprocess.SubprocessError):
         return None
     version = re.search(r'version "(\d+)', told)
-    return int(version[1]) if version else None
+    return Java(program, int(version[1]), told) if version else None

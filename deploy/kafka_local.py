@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,28 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
-from deploy.broker_config import Listener, Ports, as_text, node_properties, security_map, write_private
+from deploy.archive import Archive, keep
+from deploy.broker_config import Listener, Ports
 from deploy.jars import Jars
-from deploy.java import Java, find_java
+from deploy.java import find_java
+from deploy.node import Node, java_command
 from deploy.ports import HOST, answers, busy, free_ports
+from deploy.processes import born, guard, runs
 from schemas.errors import ConfigError, StateError
 
-STARTED = "[KafkaRaftServer nodeId={}] Kafka Server started"
 LOG_BYTES = 32 << 20
 """A longer log is begun anew at the next start, the old one kept beside it."""
-LOG_SETTINGS = """\
-status=error
-appender.console.type=Console
-appender.console.name=console
-appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=[%d] %p [node {node}] %m (%c)%n
-rootLogger.level=WARN
-rootLogger.appenderRef.console.ref=console
-logger.server.name=kafka.server.KafkaRaftServer
-logger.server.level=INFO
-"""
 
 
 @dataclass(frozen=True)
@@ -62,9 +50,9 @@ class Status:
 class LocalKafka:
     """A Kafka of one or more nodes in a folder. As a context manager it is started, and stopped at the end.
 
-    `nodes` None: as many as the folder has, else one. `ports`: the clients' ports, one for each node; None: those of the
-    last start if they are free, else any. `properties`: further ones for every node. `guarded`: it is killed when this
-    process ends, however that ends. `progress` is told bytes fetched and bytes to fetch.
+    `nodes` None: as many as the folder has, else one. `ports`: the clients' ports, one for each node; None: those of
+    the last start if they are free, else any. `properties`: further ones for every node. `guarded`: it is killed when
+    this process ends, however that ends. `progress` is told bytes fetched and bytes to fetch.
     """
 
     def __init__(
@@ -126,22 +114,18 @@ class LocalKafka:
                 raise ConfigError(f"{self.home} is a Kafka of {len(state['clients'])} nodes, not of {nodes}")
             missing = [node for node in range(1, nodes + 1) if node not in live]
             if missing:
-                java, classes = find_java(), self._jars.fetch(self._progress)
                 if not live:
                     state = {**self._ports(state, nodes), "pids": {}}
                     self._rotate_log()
                 mark = self.log.stat().st_size if self.log.exists() else 0
                 try:
-                    for node in missing:
-                        pid = self._spawn(node, state, java, classes)
-                        state["pids"][str(node)] = [pid, _born(pid)]
-                        self._save(state)  # after each one, so that none is ever unknown
+                    self._spawn(missing, state)
                     self._wait(state, missing, mark, time.monotonic() + timeout_s)
                 except BaseException:
                     self._end(signal.SIGKILL, missing, 10)
                     raise
         if self._guarded and self._guard is None:
-            self._guard = _guard(self.home)
+            self._guard = guard(self.home)
         return self.bootstrap
 
     def stop(self, timeout_s: float = 30) -> None:
@@ -203,12 +187,9 @@ class LocalKafka:
         self._children = [child for child in self._children if child.poll() is None]
         return {
             int(node): pid
-            for node, (pid, born) in state.get("pids", {}).items()
-            if _runs(pid, born, self._config(int(node)))
+            for node, (pid, began) in state.get("pids", {}).items()
+            if runs(pid, began, str(Node(self.home, int(node)).config))
         }
-
-    def _config(self, node: int) -> Path:
-        return self.home / f"node{node}" / "server.properties"
 
     def _ports(self, state: Mapping[str, Any], nodes: int) -> dict[str, Any]:
         """Return ports by kind: as asked for, else as they were, else (or if one is taken) any."""
@@ -236,48 +217,27 @@ class LocalKafka:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.home / "kafka.log.1")
 
-    def _spawn(self, node: int, state: Mapping[str, Any], java: Java, classes: Sequence[Path]) -> int:
-        config = self._config(node)
-        folder = config.parent
-        folder.mkdir(exist_ok=True)
+    def _spawn(self, nodes: Sequence[int], state: dict[str, Any]) -> None:
+        """Start nodes and note their processes in the state."""
+        java, classes = find_java(), self._jars.fetch(self._progress)
+        archive = Archive(java, classes)
+        count = len(state["clients"])
+        command = java_command(java, classes, heap_mb=512 if count == 1 else 384) + archive.use
         ports = Ports(state["clients"], state["nodes"], state["controllers"])
-        properties = {
-            **node_properties(node, ports, folder / "data"),
-            **security_map(self._listener),
-            **self._listener.properties(folder / "identity.pem"),
-            **self._properties,
-        }
-        write_private(config, as_text(properties))
-        log_settings = folder / "log4j2.properties"
-        log_settings.write_text(LOG_SETTINGS.replace("{node}", str(node)), encoding="ascii")
-        command = [
-            *(java.program, *java.quiet, "-Xms64m", f"-Xmx{512 if len(ports.clients) == 1 else 384}m"),
-            # Serial collection and the quick compiler alone: a faster start, a third of the memory, the same throughput.
-            *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"),
-            *(f"-Dlog4j2.configurationFile={log_settings}", "-cp", os.pathsep.join(map(str, classes))),
-        ]
-        if not (folder / "data" / "meta.properties").exists():
-            self._format([*command, "kafka.tools.StorageTool", "format"], config)
-        with open(self.log, "ab") as log:
-            child = subprocess.Popen(
-                [*command, "kafka.Kafka", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in a terminal is for kith, which stops Kafka when it is done itself
-                cwd=folder,
-            )
-        self._children.append(child)
-        return child.pid
-
-    def _format(self, tool: list[str], config: Path) -> None:
-        """Prepare a node's data folder, once. All nodes of a Kafka bear the same id."""
-        options = ["-t", self._cluster(), "-c", str(config), *self._listener.credentials()]
-        told = subprocess.run([*tool, *options], capture_output=True, text=True, cwd=config.parent, check=False)
-        if told.returncode != 0:
-            raise StateError(f"{config.parent} could not be prepared for Kafka: {(told.stdout + told.stderr).strip()}")
+        for number in nodes:
+            node = Node(self.home, number)
+            node.configure(ports, self._listener, self._properties)
+            node.format(command, self._cluster(), self._listener)
+            made = archive.make if number == 1 and not archive.use else []
+            if made:
+                state["archive"] = str(archive.part)
+            child = node.spawn([*command, *made], self.log)
+            self._children.append(child)
+            state["pids"][str(number)] = [child.pid, born(child.pid)]
+            self._save(state)  # after each one, so that none is ever unknown
 
     def _cluster(self) -> str:
+        """Return the id that all nodes of this Kafka bear."""
         for properties in sorted(self.home.glob("node*/data/meta.properties")):
             for line in properties.read_text(encoding="utf-8").splitlines():
                 if line.startswith("cluster.id="):
@@ -289,7 +249,7 @@ class LocalKafka:
 
         The log is asked first: a connection to a port where nobody listens yet can end up connected to itself.
         """
-        awaited = [STARTED.format(node) for node in nodes]
+        awaited = [Node(self.home, node).started for node in nodes]
         while awaited or not all(answers(port) for port in state["clients"]):
             if not set(nodes) <= set(self._live(state)):
                 raise StateError(f"Kafka ended while starting; the end of its log {self.log}:\n{self.tail()}")
@@ -303,47 +263,20 @@ class LocalKafka:
 
     def _end(self, how: signal.Signals, nodes: Collection[int] | None, timeout_s: float) -> None:
         """End nodes, None: all; those that do not end in time by SIGKILL. Raises StateError if one survives that."""
-        live = {node: pid for node, pid in self._live(self._state()).items() if nodes is None or node in nodes}
+        state = self._state()
+        live = {node: pid for node, pid in self._live(state).items() if nodes is None or node in nodes}
         for sign, patience_s in ((how, timeout_s), (signal.SIGKILL, 10.0)):
             for pid in live.values():
                 with suppress(ProcessLookupError):
                     os.kill(pid, sign)
             until = time.monotonic() + patience_s
+            running = self._live(state)
             while live and time.monotonic() < until:
                 time.sleep(0.02)
-                now = self._live(self._state())
-                live = {node: pid for node, pid in live.items() if now.get(node) == pid}
+                running = self._live(state)
+                live = {node: pid for node, pid in live.items() if node in running}
             if not live:
+                if 1 not in running and "archive" in state:
+                    keep(Path(state["archive"]), whole=sign == signal.SIGTERM)
                 return
         raise StateError(f"Kafka's processes {', '.join(map(str, live.values()))} do not end")
-
-
-def _born(pid: int) -> float | None:
-    """Return when a process began, None if it is gone. A zombie with threads still holds its ports, and counts."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
-            return None
-        return float(process.create_time())
-    except psutil.Error:
-        return None
-
-
-def _runs(pid: int, born: float | None, config: Path) -> bool:
-    """Say whether a process is still the one that was started, and not another that was given its number later."""
-    now = _born(pid)
-    if now is None:
-        return False
-    if born is not None and abs(now - born) < 1:
-        return True
-    # The system's clock may have been set since, and with it what it says of processes.
-    with suppress(psutil.Error):
-        return str(config) in psutil.Process(pid).cmdline()
-    return False
-
-
-def _guard(home: Path) -> subprocess.Popen[bytes]:
-    """Start a process that kills the Kafka of a folder when this one has ended: then the pipe between them closes."""
-    root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "-m", "deploy.guard", str(home)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd=root)
