@@ -15,12 +15,19 @@ from schemas.errors import ConfigError, KithError
 
 COMMANDS = {
     "check": "cli.check:check",
+    "clock": "cli.clock:clock",
+    "deadletter": "cli.deadletter:deadletter",
     "demo": "cli.demo:demo",
     "identity": "cli.identity:identity",
+    "lag": "cli.lag:lag",
     "profile": "cli.profile:profile",
+    "publish": "cli.publish:command",
     "replay": "cli.replay:command",
     "rules": "cli.rules:rules",
     "schema": "cli.schema:schema",
+    "topics": "cli.topics:topics",
+    "up": "cli.up:up",
+    "worker": "cli.worker:worker",
 }
 """Name of each command and where it is defined; imported when it is asked for, so that `kith` starts fast."""
 

@@ -12,6 +12,7 @@ PHASES = {
     "run": "replaying (events)",
     "people": "profiles (people)",
     "tables": "writing (tables)",
+    "publish": "publishing (bytes)",
 }
 
 

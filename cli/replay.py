@@ -51,12 +51,12 @@ def command(
     print_counts(summary, out)
 
 
-def parse_until(text: str) -> int:
+def parse_until(text: str, option: str = "--until") -> int:
     """Return the instant in epoch milliseconds. Raises ConfigError naming the option."""
     try:
         return int(text) if text.isascii() and text.isdigit() and int(text) < MAX_MS else parse_rfc3339(text)
     except ValueError as error:
-        raise ConfigError(f"--until: {error}") from error
+        raise ConfigError(f"{option}: {error}") from error
 
 
 def print_counts(summary: dict[str, object], out: Path) -> None:

@@ -119,6 +119,16 @@ class Lag:
         found = self._broker.members(self._connection.group(stage) for stage in STAGES)
         return {stage: found[self._connection.group(stage)] for stage in STAGES}
 
+    def stages(self) -> list[StageLag]:
+        """Return the lag of every stage by topic, also of topics that its group reads besides."""
+        look = self.look(more=True)
+        left = self.left(look)
+        workers = self.workers()
+        found: dict[tuple[str, str], list[int]] = {}
+        for stage, place in look.offsets:
+            found.setdefault((stage, place[0]), []).append(left.get((stage, place), 0))
+        return [StageLag(stage, topic, len(lags), sum(lags), workers[stage]) for (stage, topic), lags in found.items()]
+
     def close(self) -> None:
         """Close the connection to the brokers."""
         if self._reader is not None:
@@ -153,15 +163,9 @@ def lag(connection: Connection) -> list[StageLag]:
     """Return the lag of every stage by topic. Raises TransientError, and StateError if topics are missing."""
     reading = Lag(connection)
     try:
-        look = reading.look(more=True)
-        left = reading.left(look)
-        workers = reading.workers()
+        return reading.stages()
     finally:
         reading.close()
-    found: dict[tuple[str, str], list[int]] = {}
-    for stage, (topic, partition) in look.offsets:
-        found.setdefault((stage, topic), []).append(left.get((stage, (topic, partition)), 0))
-    return [StageLag(stage, topic, len(lags), sum(lags), workers[stage]) for (stage, topic), lags in found.items()]
 
 
 def wait(
