@@ -242,7 +242,8 @@ class LocalKafka:
             for line in properties.read_text(encoding="utf-8").splitlines():
                 if line.startswith("cluster.id="):
                     return line.partition("=")[2]
-        return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The letter before makes it one that cannot be taken for an option, as one that begins with `-` would be.
+        return "K" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
     def _wait(self, state: Mapping[str, Any], nodes: Collection[int], mark: int, until: float) -> None:
         """Wait until nodes say that they serve, and do. `mark` is how long the log was before.
