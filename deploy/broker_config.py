@@ -142,8 +142,14 @@ def write_private(path: Path, text: str) -> None:
 
 
 def as_text(properties: Mapping[str, str]) -> str:
-    """Return properties as a file of Java's, in which a backslash escapes."""
-    return "".join(f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items())
+    """Return properties as a file of Java's: ASCII, in which a backslash escapes itself and all other characters."""
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in properties.items())
+
+
+def _escaped(value: str) -> str:
+    units = memoryview(value.encode("utf-16-le")).cast("B")
+    codes = (units[place] | units[place + 1] << 8 for place in range(0, len(units), 2))
+    return "".join("\\\\" if code == 0x5C else chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
 def _quoted(password: str) -> str:

@@ -39,6 +39,11 @@ def locked() -> list[Jar]:
     return [Jar(path, line["size"], line["sha256"]) for path, line in sorted(lock.items())]
 
 
+def kafka_version() -> str:
+    """Return the version of Kafka in the lock."""
+    return next(jar.path.split("/")[-2] for jar in locked() if jar.name.startswith("kafka_"))
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of what is fetched once, `$XDG_CACHE_HOME/kith` or `~/.cache/kith`."""
     base = environ.get("XDG_CACHE_HOME")

@@ -111,7 +111,12 @@ class LocalKafka:
             live = self._live(state)
             nodes = self._asked_nodes or len(state.get("clients", ())) or 1
             if state and len(state["clients"]) != nodes:
-                raise ConfigError(f"{self.home} is a Kafka of {len(state['clients'])} nodes, not of {nodes}")
+                raise ConfigError(
+                    f"{self.home} is a Kafka of {len(state['clients'])} nodes, not of {nodes}; use another folder"
+                )
+            if live and self._asked_ports is not None and list(self._asked_ports) != state["clients"]:
+                running = ", ".join(map(str, state["clients"]))
+                raise ConfigError(f"the Kafka in {self.home} runs on port {running}; stop it first to change that")
             missing = [node for node in range(1, nodes + 1) if node not in live]
             if missing:
                 if not live:
