@@ -34,7 +34,7 @@ from typing import Any, ClassVar
 
 import faust
 from faust.transport.drivers import aiokafka
-from faust.types import TP
+from faust.types import TP, TopicT
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 from yarl import URL
 
@@ -43,18 +43,22 @@ from schemas.live_settings import KafkaSettings
 from schemas.settings import Settings
 from stream.connection import Connection, milliseconds, secret
 
+log = logging.getLogger(__name__)
+
 _QUIET_S = 30.0
+_RESTART_S = 1.0
+_RESTART_MAX_S = 60.0
 
 
-def make_app(settings: Settings, connection: Connection, name: str, data: Path) -> faust.App:
-    """Return an app without agents, a member of the group `control` as `name`; its files go to `data`.
+def make_app(settings: Settings, connection: Connection, name: str, data: Path, group: str = "control") -> faust.App:
+    """Return an app without agents, a member of the consumer group as `name`; its files go to `data`.
 
     Raises ConfigError if a secret or a certificate cannot be read.
     """
     data.mkdir(parents=True, exist_ok=True)
     session_s = milliseconds(settings.worker.session_timeout) / 1000
     app = faust.App(
-        connection.group("control"),
+        connection.group(group),
         broker=[URL(f"kafka://{broker.strip()}") for broker in settings.kafka.brokers.split(",")],
         broker_credentials=_credentials(settings.kafka, connection),
         broker_client_id=name,
@@ -91,8 +95,11 @@ async def run(
     """Start the app in the running loop, set `ready` once its agents run, go on until `stop` is set; then stop it.
 
     Stopping takes no longer than `patience_s`. Raises TransientError if the app could not start or broke; what broke
-    it is the cause.
+    it is the cause. Cancelled, it stops the app too.
     """
+    if not any(isinstance(agent.channel, TopicT) for agent in app.agents.values()):
+        # Faust cannot consume nothing; with channels only it needs no Kafka of its own.
+        app.boot_strategy.enable_kafka = False
     with _quiet_logs():
         starting = asyncio.ensure_future(_started(app, ready))
         stopping = asyncio.ensure_future(stop.wait())
@@ -104,20 +111,54 @@ async def run(
                 await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 await _cancelled(ended)
         except Exception as error:
-            raise TransientError(f"Faust cannot start with {app.conf.id}: {error!r}") from error
+            brokers = ", ".join(url.authority for url in app.conf.broker)
+            raise TransientError(f"{app.conf.id} cannot start with Kafka at {brokers}: {error!r}") from error
         finally:
             await _cancelled(starting)
             await _cancelled(stopping)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(app.stop(), patience_s)
+            await _thread_gone(app, patience_s)
         if app.crashed:
-            raise TransientError(f"Faust stopped working: {app.crash_reason!r}") from app.crash_reason
+            raise TransientError(f"{app.conf.id} stopped working: {app.crash_reason!r}") from app.crash_reason
+
+
+async def keep_running(make: Callable[[], faust.App]) -> None:
+    """Run an app for ever, beside others: when it breaks say so, and run a new one after a while."""
+    wait_s = _RESTART_S
+    while True:
+        began = time.monotonic()
+        app = make()
+        try:
+            await run(app, asyncio.Event())
+        except TransientError as error:
+            if time.monotonic() - began > _RESTART_MAX_S:
+                wait_s = _RESTART_S
+            log.warning("%s: %s; it starts anew in %d s", app.conf.id, error, wait_s)
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _RESTART_MAX_S)
+
+
+async def publish(app: faust.App, topic: str, key: bytes | None, value: bytes, partition: int | None = None) -> None:
+    """Publish to a topic (full name) and wait until all replicas have it. Raises what Kafka says if that fails."""
+    await app.producer.send_and_wait(topic, key, value, partition, None, None)
 
 
 async def _started(app: faust.App, ready: asyncio.Event | None) -> None:
     await app.start()
     if ready is not None:
         ready.set()
+
+
+async def _thread_gone(app: faust.App, patience_s: float) -> None:
+    """Wait for the consumer's thread, which after a crash ends by itself, and close its loop if it never ran."""
+    service = getattr(app._consumer, "_thread", None)
+    if service is None:
+        return
+    if service._thread is not None:
+        await asyncio.to_thread(service._thread.join, patience_s)
+    if not service.thread_loop.is_running():
+        service.thread_loop.close()
 
 
 async def _cancelled(future: "asyncio.Future[Any]") -> None:
