@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 PHASES = {
     "invent": "inventing (events)",
     "read": "reading (bytes)",
+    "messages": "reading (messages)",
     "run": "replaying (events)",
     "people": "profiles (people)",
     "tables": "writing (tables)",

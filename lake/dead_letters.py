@@ -31,7 +31,7 @@ class DeadLetters:
 
     def complete(self, folder: Path, sources: list[str]) -> None:
         """Write `deadletters.parquet`; `sources` are the names of the files."""
-        self._writer.close()
+        self.close()
         writer = TableWriter(folder / "deadletters.parquet", DEADLETTERS, BATCH_ROWS)
         connection = duckdb.connect(config={"temp_directory": str(self._scratch / "sort-deadletters"), "threads": 2})
         try:
@@ -48,3 +48,7 @@ class DeadLetters:
         finally:
             connection.close()
         writer.close()
+
+    def close(self) -> None:
+        """Close the scratch file; again is no harm."""
+        self._writer.close()

@@ -22,30 +22,21 @@ _TRIGGERS_NO_PERSON = Table(
 _TRIGGER_ORDER = "coalesce(fired_at, due_at), due_at, rule, instance NULLS FIRST, trigger_id"
 
 
-class LatePerson:
-    """Gathers the events and triggers of a run in `scratch`; `complete` writes both tables to `folder`."""
+class LateTriggers:
+    """Gathers the triggers of a run in `scratch`; `complete` writes the table to `folder`."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._events = TableWriter(scratch / "events.parquet", _EVENTS_NO_PERSON)
-        self._triggers = TableWriter(scratch / "triggers.parquet", _TRIGGERS_NO_PERSON)
+        self._writer = TableWriter(scratch / "triggers.parquet", _TRIGGERS_NO_PERSON)
 
-    def event(self, row: tuple[str, str, int, str | None]) -> None:
-        """Append an event: id, type, time in ms, part (None for a steward's command)."""
-        self._events.add(row)
-        self._events.flush_if_full()
-
-    def trigger(self, row: tuple[Any, ...]) -> None:
+    def add(self, row: tuple[Any, ...]) -> None:
         """Append a trigger: the columns of the table without one_id, then the part of its anchor."""
-        self._triggers.add(row)
-        self._triggers.flush_if_full()
+        self._writer.add(row)
+        self._writer.flush_if_full()
 
     def complete(self, folder: Path, owner: Callable[[str], str | None]) -> None:
-        """Write `events.parquet` and `triggers.parquet`; `owner` gives the OneID that holds a part at the end."""
-        self._events.close()
-        self._triggers.close()
-        with pq.ParquetFile(self._scratch / "events.parquet") as file:
-            _complete(file.iter_batches(BATCH_ROWS), folder / "events.parquet", EVENTS, owner)
+        """Write `triggers.parquet`; `owner` gives the OneID that holds a part at the end."""
+        self.close()
         connection = duckdb.connect(config={"temp_directory": str(self._scratch / "sort-triggers"), "threads": 2})
         try:
             connection.execute("SET TimeZone = 'UTC'")
@@ -56,6 +47,32 @@ class LatePerson:
             _complete(rows.to_arrow_reader(BATCH_ROWS), folder / "triggers.parquet", TRIGGERS, owner)
         finally:
             connection.close()
+
+    def close(self) -> None:
+        """Close the scratch file; again is no harm."""
+        self._writer.close()
+
+
+class LatePerson:
+    """Gathers the events and triggers of a run in `scratch`; `complete` writes both tables to `folder`."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._events = TableWriter(scratch / "events.parquet", _EVENTS_NO_PERSON)
+        self._triggers = LateTriggers(scratch)
+        self.trigger = self._triggers.add
+
+    def event(self, row: tuple[str, str, int, str | None]) -> None:
+        """Append an event: id, type, time in ms, part (None for a steward's command)."""
+        self._events.add(row)
+        self._events.flush_if_full()
+
+    def complete(self, folder: Path, owner: Callable[[str], str | None]) -> None:
+        """Write `events.parquet` and `triggers.parquet`; `owner` gives the OneID that holds a part at the end."""
+        self._events.close()
+        with pq.ParquetFile(self._scratch / "events.parquet") as file:
+            _complete(file.iter_batches(BATCH_ROWS), folder / "events.parquet", EVENTS, owner)
+        self._triggers.complete(folder, owner)
 
 
 def _complete(batches: Any, path: Path, table: Table, owner: Callable[[str], str | None]) -> None:

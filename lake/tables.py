@@ -135,5 +135,18 @@ EVIDENCE = Table(
     ),
 )
 
+LATE_EVENTS = Table(
+    "late_events",
+    "One row per event that the live pipeline worked off after a later event of the same person, or after its clock",
+    "晚于同一人更晚事件（或时钟）才被处理的事件",
+    (
+        Column("event_id", pa.string(), "Idempotency key of the event", "事件幂等键"),
+        ONE_ID,
+        Column("part", pa.string(), "First identifier, kind:value, whose facts it counts among", "所属标识"),
+        Column("time", TIME, "When it happened", "发生时间"),
+        Column("late_by_ms", pa.int64(), "How much later what came before it was, in ms", "迟到毫秒数"),
+    ),
+)
+
 TABLES = (IDENTITIES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE)
-"""All tables but that of profiles, whose columns are in `lake.profile_table`."""
+"""All tables of a replay but that of profiles, whose columns are in `lake.profile_table`."""

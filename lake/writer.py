@@ -66,10 +66,10 @@ LOCK, NEW, OLD = "lock", "new", "old"
 
 WRITTEN = frozenset(
     [f"{table.name}.parquet" for table in TABLES]
-    + ["profiles.parquet", "kith.duckdb", "kith.duckdb.wal", FINISHED]
+    + ["profiles.parquet", "late_events.parquet", "kith.duckdb", "kith.duckdb.wal", FINISHED]
     + ["events.jsonl", "kith.yaml", "truth.parquet", "report.html"]
 )
-"""What a replay or a demo writes, and so may replace."""
+"""What a replay, an export or a demo writes, and so may replace."""
 
 
 def check_target(out: Path) -> None:

@@ -27,7 +27,7 @@ from lake.database import write_database
 from lake.dead_letters import DeadLetters
 from lake.late_person import LatePerson
 from lake.profile_table import PROFILES
-from lake.tables import EVIDENCE, IDENTITY_CHANGES
+from lake.tables import IDENTITY_CHANGES
 from lake.writer import FINISHED, TableWriter, check_target, whole_folder
 from schemas.errors import InvalidEvent
 from schemas.event import Rejected
@@ -36,7 +36,7 @@ from schemas.settings import Settings
 from schemas.times import format_ms
 from stream.memory import MemoryPipeline
 from stream.people import MAX_DECODED
-from stream.results import Progress, write_people
+from stream.results import Progress, write_evidence, write_people
 from triggers.engine import Engine
 from triggers.rules import RuleSet
 
@@ -166,13 +166,9 @@ class _Replay:
     def write(self) -> dict[str, Any]:
         """Write the tables of people, the database and the summary; return the summary."""
         folder = self._folder
-        stages = self._pipeline.stages
-        totals = write_people(folder, self._graph, stages, self._settings, self._until_ms, self._progress)
-        evidence = TableWriter(folder / "evidence.parquet", EVIDENCE)
-        for row in self._graph.evidence():
-            evidence.add((row.kind, row.a, row.b, row.time_ms, row.event_id))
-            evidence.flush_if_full()
-        evidence.close()
+        people = [stage.people for stage in self._pipeline.stages]
+        totals = write_people(folder, self._graph, people, self._settings, self._until_ms, self._progress)
+        write_evidence(folder, self._graph)
         self._rows.complete(folder, self._graph.one_id)
         self._deadletters.complete(folder, self._sources)
         self._progress("tables", 1, 2)
@@ -198,8 +194,8 @@ class _Replay:
             "sources": self._sources,
             "events_by_type": _sorted(self._types),
             "deadletters_by_reason": _sorted(self._reasons),
-            "triggers_by_rule": _nested(self._outcomes),
-            "identifiers_ignored": _nested(sorter.ignored),
+            "triggers_by_rule": nested(self._outcomes),
+            "identifiers_ignored": nested(sorter.ignored),
             "requests_to_the_resolver": self._pipeline.counts["requests"],
             "parts_moved": self._pipeline.counts["parts_moved"],
             "settings": self._settings.model_dump(mode="json"),
@@ -240,7 +236,8 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return {name: counter[name] for name in sorted(counter)}
 
 
-def _nested(counter: Mapping[tuple[str, Any], int]) -> dict[str, dict[str, int]]:
+def nested(counter: Mapping[tuple[str, Any], int]) -> dict[str, dict[str, int]]:
+    """Return counts by two names as a dictionary in a dictionary, sorted."""
     nested: dict[str, dict[str, int]] = {}
     for outer, inner in sorted(counter):
         nested.setdefault(outer, {})[inner] = counter[outer, inner]

@@ -1,11 +1,13 @@
 """What a run leaves behind about people: the tables of identifiers and of profiles."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from identity.graph import Graph
 from lake.profile_table import PROFILES
-from lake.tables import IDENTITIES
+from lake.tables import EVIDENCE, IDENTITIES
 from lake.writer import TableWriter
 from profiles.derive import deriver
 from profiles.facts import Facts
@@ -13,7 +15,6 @@ from profiles.part import Part
 from profiles.population import Population, Thresholds
 from schemas.settings import Settings
 from stream.person import Person
-from stream.profile import ProfileStage
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and how much there is in all (0: not known)."""
@@ -27,26 +28,32 @@ EVERY = 1_000
 """People between two reports of progress."""
 
 
+class Holder(Protocol):
+    """Some of the people, to be read only."""
+
+    def peek(self, one_id: str) -> Person | None:
+        """Return the person, None if it is not here."""
+
+    def each(self) -> Iterator[Person]:
+        """Yield everybody."""
+
+
 def write_people(
     folder: Path,
     graph: Graph,
-    stages: Sequence[ProfileStage],
+    holders: Sequence[Holder],
     settings: Settings,
     now_ms: int,
     progress: Progress,
 ) -> dict[str, int]:
     """Write `identities.parquet` and `profiles.parquet` as of `now_ms`; return counts for the summary."""
-    elsewhere, thresholds = _survey(graph, stages, settings)
+    elsewhere, thresholds = _survey(graph, holders, settings)
     derive = deriver(settings).row
     identities = TableWriter(folder / "identities.parquet", IDENTITIES)
     profiles = TableWriter(folder / "profiles.parquet", PROFILES, PROFILE_ROWS)
-    holders = {}
-    for stage in stages:
-        holders.update(dict.fromkeys(stage.people.one_ids(), stage.people))
     totals = {"people": 0, "people_with_events": 0, "identifiers": 0, "orders": 0, "refunds_left_out": 0}
     for one_id, idents in graph.people():
-        people = holders.get(one_id)
-        person = None if people is None else people.peek(one_id)
+        person = next(filter(None, (holder.peek(one_id) for holder in holders)), None)
         facts = Facts((), settings) if person is None else person.facts(settings)
         row = derive(facts, now_ms, thresholds)
         profiles.add((one_id, *row))
@@ -69,8 +76,17 @@ def write_people(
     return totals
 
 
+def write_evidence(folder: Path, graph: Graph) -> None:
+    """Write `evidence.parquet`."""
+    evidence = TableWriter(folder / "evidence.parquet", EVIDENCE)
+    for row in graph.evidence():
+        evidence.add((row.kind, row.a, row.b, row.time_ms, row.event_id))
+        evidence.flush_if_full()
+    evidence.close()
+
+
 def _survey(
-    graph: Graph, stages: Sequence[ProfileStage], settings: Settings
+    graph: Graph, holders: Sequence[Holder], settings: Settings
 ) -> tuple[dict[str, Sighting], Thresholds | None]:
     """Return what must be known of all people before the first row.
 
@@ -79,7 +95,7 @@ def _survey(
     """
     elsewhere: dict[str, Sighting] = {}
     population = Population(settings)
-    for person in _everybody(stages):
+    for person in chain.from_iterable(holder.each() for holder in holders):
         for part in person.parts.values():
             for ident, seen in part.sightings.items():
                 if graph.one_id(ident) != person.one_id:
@@ -87,11 +103,6 @@ def _survey(
         if population.needed:
             population.add(person.facts(settings).orders())
     return elsewhere, population.thresholds()
-
-
-def _everybody(stages: Sequence[ProfileStage]) -> Iterator[Person]:
-    for stage in stages:
-        yield from stage.people.each()
 
 
 def _sightings(ident: str, parts: Sequence[Part], elsewhere: dict[str, Sighting]) -> Sighting:

@@ -1,0 +1,190 @@
+"""Events and changes of people of the live pipeline, gathered message by message and sorted at the end.
+
+The same event can stand in Kafka more than once: published twice, or sent back by a partition that its person had left.
+It counts once, and its first message says when it came.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lake.tables import EVENTS, IDENTITY_CHANGES, LATE_EVENTS, Column, Table
+from lake.writer import BATCH_ROWS, TableWriter
+
+_SOURCE = (
+    Column("source_topic", pa.string(), "Topic it was published to", "来源主题"),
+    Column("source_partition", pa.int32(), "Partition of that topic", "来源分区"),
+    Column("source_offset", pa.int64(), "Offset in that partition", "来源位移"),
+)
+_READ = Table(
+    "read",
+    "One row per message with an event",
+    "每条事件消息一行",
+    (
+        Column("partition", pa.int32(), "Partition of events.identified; -1: of the requests", "分区"),
+        Column("position", pa.int64(), "Offset in it", "位移"),
+        Column("written_ms", pa.int64(), "When the message was written", "写入时间"),
+        Column("clock_ms", pa.int64(), "How far a backfill's clock was before it", "时钟"),
+        Column("event_id", pa.string(), "Idempotency key of the event", "事件幂等键"),
+        Column("type", pa.string(), "Type of the event", "事件类型"),
+        Column("time", pa.int64(), "When it happened, epoch ms", "发生时间"),
+        Column("part", pa.string(), "First identifier; null for a steward's command", "所属标识"),
+        *_SOURCE,
+    ),
+)
+_REFUSED = Table("refused", "One row per event refused after all", "被拒绝的事件", _SOURCE)
+_OWNERS = Table(
+    "owners",
+    "One row per part",
+    "每个部分一行",
+    (
+        Column("part", pa.string(), "Identifier", "标识"),
+        Column("one_id", pa.string(), "Its person", "所属的人"),
+    ),
+)
+_TABLES = (_READ, _REFUSED, _OWNERS)
+
+_COUNTED = """
+CREATE TEMP VIEW counted AS
+SELECT * FROM read ANTI JOIN refused USING (source_topic, source_partition, source_offset)
+"""
+_EVENTS = """
+SELECT event_id, arg_min(type, came) AS type, make_timestamp_ms(arg_min(time, came))::TIMESTAMPTZ AS time, one_id, part
+FROM (SELECT *, (written_ms, partition, position) AS came FROM counted) LEFT JOIN owners USING (part)
+GROUP BY event_id, part, one_id
+ORDER BY time, event_id, part
+"""
+# Partitions are read at different speeds, so that within one its order counts and between two the time of writing.
+_LATE = """
+WITH came AS (
+    SELECT *, (source_topic, source_partition, source_offset) AS source,
+        first_value((source_topic, source_partition, source_offset)) OVER (
+            PARTITION BY part, event_id ORDER BY written_ms, partition, position
+        ) AS first_source
+    FROM counted WHERE part IS NOT NULL
+), compared AS (
+    SELECT event_id, one_id, part, time, greatest(
+        clock_ms,
+        max(time) OVER (
+            PARTITION BY one_id, partition ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ),
+        max(time) OVER (
+            PARTITION BY one_id ORDER BY written_ms, partition, position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )
+    ) - time AS late_by_ms
+    FROM came JOIN owners USING (part) WHERE source IS NOT DISTINCT FROM first_source
+)
+SELECT event_id, one_id, part, make_timestamp_ms(time)::TIMESTAMPTZ AS time, max(late_by_ms) AS late_by_ms
+FROM compared GROUP BY ALL HAVING max(late_by_ms) > 0
+ORDER BY time, event_id, part
+"""
+
+_CHANGES = """
+SELECT * FROM read_parquet(?)
+ORDER BY at, evidence_event_id, list_position(['hub', 'split', 'merged', 'refused'], change), one_id,
+    other_one_id NULLS FIRST, reason NULLS FIRST
+"""
+
+
+class LiveEvents:
+    """Gathers messages in `scratch`; `complete` writes `events.parquet` and `late_events.parquet`."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._read, self._refused, self._owners = (
+            TableWriter(scratch / f"{table.name}.parquet", table) for table in _TABLES
+        )
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Append a message with an event: the columns of `_READ` in order."""
+        self._read.add(row)
+        self._read.flush_if_full()
+
+    def refuse(self, topic: str, partition: int, offset: int) -> None:
+        """Take note that the message of this source became a dead letter."""
+        self._refused.add((topic, partition, offset))
+        self._refused.flush_if_full()
+
+    def complete(self, folder: Path, owners: Iterable[tuple[str, str]]) -> tuple[dict[str, int], int, int | None]:
+        """Write both tables; `owners` are parts with their person's OneID.
+
+        Returns how many events there are of each type, how many late ones, and the time of the last event in ms.
+        """
+        for row in owners:
+            self._owners.add(row)
+            self._owners.flush_if_full()
+        self.close()
+        connection = _sorter(self._scratch)
+        try:
+            for table in _TABLES:
+                file = str(self._scratch / f"{table.name}.parquet").replace("'", "''")
+                connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM read_parquet('{file}')")  # noqa: S608
+            connection.execute(_COUNTED)
+            _write(connection.sql(_EVENTS), folder / "events.parquet", EVENTS)
+            late = _write(connection.sql(_LATE), folder / "late_events.parquet", LATE_EVENTS)
+            events = "read_parquet(?)"
+            file = str(folder / "events.parquet")
+            types = connection.execute(
+                f"SELECT type, count(*) FROM {events} GROUP BY type ORDER BY type",  # noqa: S608
+                [file],
+            ).fetchall()
+            [(last_ms,)] = connection.execute(f"SELECT epoch_ms(max(time)) FROM {events}", [file]).fetchall()  # noqa: S608
+        finally:
+            connection.close()
+        return dict(types), late, last_ms
+
+    def close(self) -> None:
+        """Close the scratch files; again is no harm."""
+        for writer in (self._read, self._refused, self._owners):
+            writer.close()
+
+
+class LiveChanges:
+    """Gathers changes of people in `scratch`; `complete` writes `identity_changes.parquet` in order of the evidence."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._path = scratch / "changes.parquet"
+        self._writer = TableWriter(self._path, IDENTITY_CHANGES)
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Append a change: the columns of the table."""
+        self._writer.add(row)
+        self._writer.flush_if_full()
+
+    def complete(self, folder: Path) -> None:
+        """Write the table."""
+        self.close()
+        connection = _sorter(self._scratch)
+        try:
+            rows = connection.sql(_CHANGES, params=[str(self._path)])
+            _write(rows, folder / "identity_changes.parquet", IDENTITY_CHANGES)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the scratch file; again is no harm."""
+        self._writer.close()
+
+
+def _sorter(scratch: Path) -> duckdb.DuckDBPyConnection:
+    """Return a database of bounded memory that sorts in the scratch folder."""
+    connection = duckdb.connect(config={"temp_directory": str(scratch / "sort"), "threads": 2, "memory_limit": "2GB"})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _write(rows: duckdb.DuckDBPyRelation, path: Path, table: Table) -> int:
+    """Write what a query gives and return the number of rows."""
+    writer = TableWriter(path, table)
+    count = 0
+    for batch in rows.to_arrow_reader(BATCH_ROWS):
+        arrays = [batch.column(column.name).cast(column.type) for column in table.columns]
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=table.schema))
+        count += batch.num_rows
+    writer.close()
+    return count
