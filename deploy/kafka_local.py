@@ -25,7 +25,7 @@ from deploy.jars import Jars
 from deploy.java import find_java
 from deploy.node import Node, java_command
 from deploy.ports import HOST, answers, busy, free_ports
-from deploy.processes import born, guard, runs
+from deploy.processes import adopt, born, guard, reap, runs
 from schemas.errors import ConfigError, StateError
 
 LOG_BYTES = 32 << 20
@@ -77,7 +77,6 @@ class LocalKafka:
         self._guard: subprocess.Popen[bytes] | None = None
         self._jars = jars or Jars()
         self._progress = progress
-        self._children: list[subprocess.Popen[bytes]] = []
 
     @property
     def bootstrap(self) -> str:
@@ -189,7 +188,7 @@ class LocalKafka:
         part.replace(self.home / "state.json")
 
     def _live(self, state: Mapping[str, Any]) -> dict[int, int]:
-        self._children = [child for child in self._children if child.poll() is None]
+        reap()
         return {
             int(node): pid
             for node, (pid, began) in state.get("pids", {}).items()
@@ -205,7 +204,7 @@ class LocalKafka:
             ports = list(asked or state.get(kind, ()))
             if asked is not None and len(asked) != nodes:
                 raise ConfigError(f"{len(asked)} ports were named for {nodes} nodes")
-            used = busy(ports) if ports else []
+            used = busy(ports, patience_s=5 if state else 0)
             if used and asked is not None:
                 several = len(used) > 1
                 raise ConfigError(
@@ -237,7 +236,7 @@ class LocalKafka:
             if made:
                 state["archive"] = str(archive.part)
             child = node.spawn([*command, *made], self.log)
-            self._children.append(child)
+            adopt(child)
             state["pids"][str(number)] = [child.pid, born(child.pid)]
             self._save(state)  # after each one, so that none is ever unknown
 

@@ -22,7 +22,7 @@ def is_free(port: int) -> bool:
         return True
 
 
-def busy(ports: Iterable[int], patience_s: float = 5.0) -> list[int]:
+def busy(ports: Iterable[int], patience_s: float) -> list[int]:
     """Return the ports that are taken, and still are after a while.
 
     A killed process is gone some milliseconds before its sockets are.

@@ -7,6 +7,19 @@ from pathlib import Path
 
 import psutil
 
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Children of this process that may outlive whoever started them."""
+
+
+def adopt(child: subprocess.Popen[bytes]) -> None:
+    """Take care of a child that is to run on when its starter is gone."""
+    _CHILDREN.append(child)
+
+
+def reap() -> None:
+    """Let the system forget the children that have ended."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+
 
 def born(pid: int) -> float | None:
     """Return when a process began in epoch seconds, None if it is gone.
