@@ -9,7 +9,9 @@ from identity.joining import Joiner
 from identity.journal import Journal, News, news, undo
 from identity.oneid import namer
 from identity.policy import Policy
-from identity.restore import Stored, restore
+from identity.restore import Builder, Stored, add
+from identity.snapshot import fingerprint, pieces
+from identity.snapshot import restore as unpack
 from identity.state import JOINED, REASON, STRONG, WEAK, Edge, Group, Node, Store
 from schemas.event import Event, Link
 
@@ -33,6 +35,7 @@ class Graph:
         self._store = Store(policy)
         self._nodes = self._store.nodes
         self._joiner = Joiner(self._store)
+        self._space = space
         self._name = namer(space)
         self._names: dict[str, str] = {}
         self._journal: Journal | None = None
@@ -132,7 +135,26 @@ class Graph:
         `aliases`: former OneIDs with the identifier they are made of. Raises StateError for an identifier of an
         undeclared kind, or an edge with an end that is not seen.
         """
-        restore(self._store, self._joiner, self._names, self._name, Stored(seen, edges, commands, aliases))
+        stored = Stored(seen, edges, commands, aliases)
+        if self._nodes:
+            add(self._store, self._joiner, self._names, self._name, stored)
+        else:
+            Builder(self._store, self._names, self._name).build(stored)
+
+    def fingerprint(self) -> bytes:
+        """Return what must be equal for a snapshot of one graph to fit another."""
+        return fingerprint(self.policy, self._space)
+
+    def snapshot(self) -> Iterator[bytes]:
+        """Yield the whole graph in pieces."""
+        return pieces(self._store, self._names)
+
+    def load(self, snapshot: Iterable[bytes]) -> None:
+        """Take the pieces of a snapshot into a graph that is empty.
+
+        Raises msgspec.MsgspecError or LookupError for what is none; the graph is of no use then.
+        """
+        unpack(self._store, self._names, snapshot)
 
     def one_id(self, ident: str) -> str | None:
         """Return the OneID of an identifier's person, None if no event has shown it."""

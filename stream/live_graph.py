@@ -5,9 +5,17 @@ A batch of requests is one transaction. `mark` says that one begins; `changed` g
 """
 
 import gc
+import logging
+import os
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
 
 from identity.changes import Resolution
 from identity.evidence import Command
@@ -18,12 +26,30 @@ from schemas.errors import StateError
 from schemas.event import Event
 from stream import graph_log
 
+log = logging.getLogger(__name__)
+
+_FRAME: Final = struct.Struct("<II")
+_END: Final = b"end"
+
+
+class _Head(msgspec.Struct):
+    """What a snapshot begins with."""
+
+    fingerprint: bytes
+    offsets: dict[int, int]
+    step: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_head = msgspec.msgpack.Decoder(_Head).decode
+
 
 class LiveGraph:
     """A graph with its log. `graph` is to be read only; `step` is the number of the last decision."""
 
     def __init__(self, policy: Policy, space: str = "default") -> None:
         self.graph = Graph(policy, space)
+        self._space = space
         self.step = 0
         self._rows: dict[bytes, bytes] = {}
         self._journal = Journal()
@@ -91,11 +117,59 @@ class LiveGraph:
         self.mark()
 
     def save(self, path: Path, offsets: Mapping[int, int]) -> None:
-        """Write a snapshot; it holds all records before these offsets, by partition of `identity.graph`."""
+        """Write a snapshot that has every record before these offsets, by partition of `identity.graph`.
+
+        It may have later ones too. Call it between batches: what is not committed must not be in it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = _encode(_Head(self.graph.fingerprint(), dict(offsets), self.step))
+        draft = path.with_name(path.name + ".new")
+        with draft.open("wb") as file:
+            for piece in chain([head], self.graph.snapshot(), [_END]):
+                file.write(_FRAME.pack(len(piece), zlib.crc32(piece)))
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
 
     def load(self, path: Path) -> dict[int, int] | None:
-        """Read a snapshot into an empty graph; return its offsets, None if there is none that fits."""
-        return None
+        """Read a snapshot into an empty graph; return its offsets, by partition.
+
+        None if there is none, or if it is damaged or of another policy or space; the graph is empty then.
+        """
+        try:
+            with path.open("rb") as file, _no_collection():
+                frames = _frames(file)
+                head = _read_head(next(frames, b""))
+                if head.fingerprint != self.graph.fingerprint():
+                    log.warning("%s is of other identity settings and is not used", path)
+                    return None
+                self.graph.load(frames)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, msgspec.MsgspecError) as error:
+            log.warning("%s cannot be read and is not used: %s", path, error)
+            self.graph = Graph(self.graph.policy, self._space)
+            self.mark()
+            return None
+        self.step = head.step
+        self.mark()
+        return head.offsets
+
+
+def _frames(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the pieces of a snapshot. Raises ValueError if any is damaged or the end is missing."""
+    while True:
+        head = file.read(_FRAME.size)
+        if len(head) < _FRAME.size:
+            raise ValueError("it is cut short")
+        length, checksum = _FRAME.unpack(head)
+        piece = file.read(length)
+        if len(piece) < length or zlib.crc32(piece) != checksum:
+            raise ValueError("it is damaged")
+        if piece == _END:
+            return
+        yield piece
 
 
 @contextmanager
