@@ -94,7 +94,7 @@ class LivePipeline:
         """Return when all is worked off."""
         self.kith("lag", "--wait", "--timeout", f"{timeout_s:.0f}", timeout=timeout_s + 60)
 
-    def advance(self, to_ms: int) -> None:
+    def advance(self, to_ms: int | str) -> None:
         """Move everybody's clock on."""
         self.kith("clock", "advance", str(to_ms))
 

@@ -97,6 +97,7 @@ class BatchSource:
         self._rewind = False
         self._rebalancing = False
         self._running = True
+        self._error: BaseException | None = None
         self.epoch = 0
         self.assigned: set[Place] = set()
         self.beat = time.monotonic()
@@ -141,14 +142,30 @@ class BatchSource:
     def _run(self) -> None:
         try:
             self._consumer.subscribe(
-                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                self._topics,
+                on_assign=self._kept(self._on_assign),
+                on_revoke=self._kept(self._on_revoke),
+                on_lost=self._kept(self._on_lost),
             )
             while self._running:
                 self._turn()
+                if self._error is not None:
+                    raise self._error
             self._idle(30)
             self._consumer.close()
         except BaseException as error:  # whatever it is, the worker must hear of it
             self._failed(error)
+
+    def _kept(self, callback: Callable[[Consumer, list[TopicPartition]], None]) -> Callable[..., None]:
+        """Return the callback with its error kept for this thread: confluent-kafka does not hand every one on."""
+
+        def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            try:
+                callback(consumer, partitions)
+            except BaseException as error:
+                self._error = error
+
+        return call
 
     def _turn(self) -> None:
         self.beat = time.monotonic()

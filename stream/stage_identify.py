@@ -68,8 +68,7 @@ class IdentifyWork:
         """Return where each message goes."""
         outbox = Outbox()
         latest_ms = int(time.time() * 1000) + AHEAD_MS if self._live else None
-        identified: list[dict[str, object]] = []
-        lookup, partitions = self._lookup, self._partitions
+        lookup, partitions, identified = self._lookup, self._partitions, self._identified
         for message in messages:
             self.at = message
             raw = message.value() or b""
@@ -95,9 +94,7 @@ class IdentifyWork:
             if one_id is None:
                 outbox.add(self._requests, self._space, value, 0)
             else:
-                identified.append({"key": one_id, "value": value, "partition": partition_of(one_id, partitions)})
-        if identified:
-            outbox.messages[self._identified] = identified
+                outbox.add(identified, one_id, value, partition_of(one_id, partitions))
         return outbox
 
     def tick(self) -> Outbox | None:

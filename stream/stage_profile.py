@@ -285,9 +285,9 @@ class ProfileWork:
             records = partition.people.collect()
             if records:
                 number = partition.number
-                self._outbox.messages.setdefault(self._state, []).extend(
-                    {"key": key, "value": value, "partition": number} for key, value in records.items()
-                )
+                self._outbox.messages[self._state, number] = [
+                    {"key": key, "value": value} for key, value in records.items()
+                ]
             collected.append((partition, records))
             duplicates += stage.duplicates
             stage.duplicates = 0

@@ -39,22 +39,25 @@ class Aborted(TransientError):  # noqa: N818  what happened, in Kafka's word
 
 
 class Outbox:
-    """What one batch has to say, in order, by topic. Of the topic `changelog` the last offsets are told."""
+    """What one batch has to say, in order, by topic and partition. Of the topic `changelog` the last offsets are told.
+
+    Messages are gathered by partition, since in a batch of librdkafka a partition of one message is not heeded.
+    """
 
     __slots__ = ("changelog", "messages")
 
     def __init__(self, changelog: str | None = None) -> None:
-        self.messages: dict[str, list[dict[str, Any]]] = {}
+        self.messages: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self.changelog = changelog
 
     def add(self, topic: str, key: str | bytes | None, value: bytes | None, partition: int = -1) -> None:
         """Add a message; `partition` -1 lets the key decide."""
-        message = {"key": key, "value": value, "partition": partition}
-        known = self.messages.get(topic)
+        place = (topic, partition)
+        known = self.messages.get(place)
         if known is None:
-            self.messages[topic] = [message]
+            self.messages[place] = [{"key": key, "value": value}]
         else:
-            known.append(message)
+            known.append({"key": key, "value": value})
 
     def __len__(self) -> int:
         return sum(map(len, self.messages.values()))
@@ -82,15 +85,18 @@ class Transactions:
         """
         producer = self._producer
         delivered: dict[int, int] = {}
-        if outbox.changelog is not None:
-            last = {message["partition"]: message for message in outbox.messages.get(outbox.changelog, ())}
-            for message in last.values():
-                message["callback"] = lambda error, told: error or delivered.update({told.partition(): told.offset()})
+
+        def told(error: Any, message: Any) -> None:
+            if error is None:
+                delivered[message.partition()] = message.offset()
+
         try:
             producer.begin_transaction()
-            for topic, messages in outbox.messages.items():
-                if producer.produce_batch(topic, messages) != len(messages):
-                    self._again(topic, messages)
+            for (topic, partition), messages in outbox.messages.items():
+                if topic == outbox.changelog:
+                    messages[-1]["callback"] = told
+                if producer.produce_batch(topic, messages, partition) != len(messages):
+                    self._again(topic, partition, messages)
                 producer.poll(0)
             self._call("send_offsets", producer.send_offsets_to_transaction, offsets, group)
             self._call("commit", producer.commit_transaction)
@@ -100,14 +106,14 @@ class Transactions:
         producer.poll(0)
         return delivered
 
-    def _again(self, topic: str, messages: list[dict[str, Any]]) -> None:
+    def _again(self, topic: str, partition: int, messages: list[dict[str, Any]]) -> None:
         """Queue what found no room at first; a message that can never be queued ends the transaction."""
         for message in messages:
             error = message.pop("_error", None)
             message.pop("callback", None)
             while error is not None:
                 try:
-                    self._producer.produce(topic, **message)
+                    self._producer.produce(topic, partition=partition, **message)
                     error = None
                 except BufferError:
                     self._producer.poll(0.1)
