@@ -134,8 +134,6 @@ class Fetching:
             self._bars.start()
             self._task = self._bars.add_task("", total=total)
         self._bars.update(self._task, completed=done)
-        if done == total:
-            self._bars.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -143,4 +141,5 @@ class Fetching:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._task is not None:
+            self._bars.stop()

@@ -16,6 +16,8 @@ from schemas.errors import ConfigError, StateError, TransientError
 LOCK = Path(__file__).parent / "kafka.lock.json"
 TRIES = 3
 WORKERS = 8
+AGAIN = {408, 429, 500, 502, 503, 504}
+"""HTTP statuses after which another try may succeed."""
 FIXED_TIME = 1_577_836_800
 """Modification time of every jar: Java's archive of loaded classes is only valid for jars of the same time."""
 
@@ -139,16 +141,16 @@ def _download(address: str) -> bytes:
             with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310  repository() let only three kinds in
                 data: bytes = answer.read()
                 return data
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code not in AGAIN or tried == TRIES:
+                raise TransientError(f"{address} cannot be fetched: HTTP status {error.code}") from None
         except OSError as error:
-            gone = isinstance(error, urllib.error.HTTPError) and error.code < 500
-            if gone or tried == TRIES:
-                raise TransientError(f"{address} cannot be fetched: {_reason(error)}") from None
+            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(cause, FileNotFoundError) or tried == TRIES:
+                reason = getattr(cause, "strerror", None) or cause
+                raise TransientError(
+                    f"{address} cannot be fetched: {reason}. MAVEN_CENTRAL can name another Maven repository"
+                ) from None
         time.sleep(tried)
     raise AssertionError("the last try returns or raises")
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        return f"HTTP status {error.code}"
-    return str(getattr(error, "reason", None) or error.strerror or error)
