@@ -144,7 +144,11 @@ class TalkPart(msgspec.Struct, array_like=True, gc=False):
 
 
 class Part(msgspec.Struct, array_like=True, gc=False):
-    """All facts of the events whose first identifier is `key`. Times are epoch ms, -1 while there is no event."""
+    """All facts of the events whose first identifier is `key`. Times are epoch ms, -1 while there is no event.
+
+    `recent` has of each event its time and 20 bits of its content, 0 if unknown: time << 20 | digest. Known only live:
+    `steps` (see `profiles.arrival`), and `forgotten_ms`, the time before which ids have been dropped from `recent`.
+    """
 
     key: str
     events: int = 0
@@ -170,6 +174,8 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     points: int = 0
     checkins: list[int] | None = None
     scores: list[ScoreEntry] | None = None
+    steps: list[list[int]] | None = None
+    forgotten_ms: int = -1
 
 
 _encoder = msgspec.msgpack.Encoder()

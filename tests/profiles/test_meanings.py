@@ -8,7 +8,7 @@ import pytest
 from profiles.facts import Facts
 from profiles.fold import Folder
 from profiles.fold_cart import MAX_DELTAS
-from profiles.part import decode, encode, new_part, sightings
+from profiles.part import decode, encode, sightings
 from tests.profiles.support import DAY, HOUR, SETTINGS, T0, event, facts_of, fold_all, item, paid, row_of
 
 OTHER = "member_id:m1"
@@ -250,15 +250,6 @@ def test_the_first_view_of_a_quarter_hour_is_kept_in_any_order_of_arrival() -> N
         event("product.viewed", T0 + at, event_id, sku="A") for at, event_id in ((9, "a"), (5, "c"), (5, "b"), (7, "d"))
     ]
     assert facts_of(*views).views() == [(T0 + 5, "b", "phone:+861")]
-
-
-def test_an_event_older_than_the_horizon_is_too_late_for_its_part() -> None:
-    folder = Folder(SETTINGS)
-    part = new_part("phone:+861")
-    assert not folder.too_late(part, 0)
-    folder.fold(part, event("app.opened", T0))
-    assert not folder.too_late(part, T0 - 7 * DAY)
-    assert folder.too_late(part, T0 - 7 * DAY - 1)
 
 
 def test_a_part_forgets_event_ids_beyond_the_horizon_only() -> None:
