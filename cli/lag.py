@@ -49,8 +49,8 @@ def wait_for_all(connection: Connection, timeout: float | None) -> None:
     with _status() as status:
         reading = stream_lag.Lag(connection)
         try:
-            idle = {stage for stage, workers in reading.workers().items() if not workers}
-            waiting = sorted({stage for stage, _ in reading.left(reading.look())} & idle)
+            behind = {stage for stage, _ in reading.left(reading.look())}
+            waiting = sorted(stage for stage, workers in reading.workers().items() if stage in behind and not workers)
         finally:
             reading.close()
         if waiting:

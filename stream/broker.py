@@ -6,9 +6,9 @@ Every answer is waited for, and a broker that gives none is a TransientError tha
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, if not marked so
     AdminClient,
     AlterConfigOpType,
@@ -25,6 +25,10 @@ from stream.connection import Connection
 
 ANSWER_S = 15.0
 """Seconds to wait for one answer: several tries of a broker that is just being restarted."""
+
+Answer = TypeVar("Answer")
+
+_NOT_FOUND = (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 _MOVING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -46,9 +50,11 @@ class Broker:
         self._address = connection.settings.brokers
         self._answer_s = answer_s
         self._said = ""
+        self._prefix = connection.prefix
         # What goes wrong is told by the errors raised here, so librdkafka need not write to standard error.
-        options = connection.options() | {"log_level": 0, "error_cb": self._listen}
-        self._admin = AdminClient(options)
+        self._options = connection.options() | {"log_level": 0, "error_cb": self._listen}
+        self._admin = AdminClient(self._options)
+        self._observers: dict[str, Consumer] = {}
 
     def topics(self) -> dict[str, int]:
         """Return the number of partitions of each topic that can be used: every partition has a leader."""
@@ -90,15 +96,13 @@ class Broker:
     def configs(self, topics: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return the configuration of each topic that there is."""
         found = {}
-        asked = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
-        for resource, future in (self._admin.describe_configs(asked) if asked else {}).items():
+        for topic in topics:
+            asked = [ConfigResource(ResourceType.TOPIC, topic)]
             try:
-                entries = future.result(self._answer_s)
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    continue
-                raise self._failed(error, resource.name) from error
-            found[resource.name] = {name: entry.value for name, entry in entries.items()}
+                (entries,) = self._answers(partial(self._admin.describe_configs, asked), topic).values()
+            except _NotFoundError:
+                continue
+            found[topic] = {name: entry.value for name, entry in entries.items()}
         return found
 
     def configure(self, changes: Mapping[str, Mapping[str, str]]) -> None:
@@ -131,24 +135,43 @@ class Broker:
         """Return the first offset of each partition with a timestamp of `ms` or later; -1 if there is none."""
         return self._offsets(places, OffsetSpec.for_timestamp(ms), IsolationLevel.READ_UNCOMMITTED)
 
-    def committed(self, group: str) -> dict[Place, int]:
-        """Return the offsets that a group has committed; what an open transaction holds does not count yet."""
+    def committed(self, group: str, places: Iterable[Place] | None = None) -> dict[Place, int]:
+        """Return the offsets that a group has committed in these partitions (None: in all under our prefix).
 
-        def ask() -> dict[Any, Any]:
-            request = [ConsumerGroupTopicPartitions(group)]
-            return self._admin.list_consumer_group_offsets(request, require_stable=False)
-
-        found = self._answers(ask, group)[group].topic_partitions
+        What an open transaction holds does not count yet, and is not waited for.
+        """
+        if places is None:
+            topics = {name: count for name, count in self.topics().items() if name.startswith(self._prefix)}
+            places = [(name, partition) for name, count in topics.items() for partition in range(count)]
+        asked = [TopicPartition(topic, partition) for topic, partition in places]
+        if not asked:
+            return {}
+        found = self._retried(lambda: self._observer(group).committed(asked, self._answer_s), group)
         return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def commit(self, group: str, offsets: Mapping[Place, int]) -> None:
         """Set the offsets of a group that has no member."""
+        asked = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        self._retried(lambda: self._observer(group).commit(offsets=asked, asynchronous=False), group)
 
-        def ask() -> dict[Any, Any]:
-            places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-            return self._admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+    def close(self) -> None:
+        """Close what was opened for groups."""
+        while self._observers:
+            self._observers.popitem()[1].close()
 
-        self._answers(ask, group)
+    def _observer(self, group: str) -> Consumer:
+        """Return a consumer that reads nothing and is no member of the group.
+
+        An AdminClient could ask for offsets too, but librdkafka 2.16 crashes the process when the answer is that the
+        group's coordinator is elsewhere or not ready, as after each restart of a broker (its issue 5040).
+        """
+        found = self._observers.get(group)
+        if found is None:
+            # Else the answer would wait for the end of open transactions.
+            level = {"isolation.level": "read_uncommitted"}
+            options = {"group.id": group, "enable.auto.commit": False, **self._options, **level}
+            found = self._observers[group] = Consumer(options)
+        return found
 
     def members(self, groups: Iterable[str]) -> dict[str, int]:
         """Return how many consumers each group has; 0 if there is no such group."""
@@ -170,30 +193,34 @@ class Broker:
         return {(each.topic, each.partition): answer.offset for each, answer in found.items()}
 
     def _answers(self, ask: Callable[[], dict[Any, Any]], what: str) -> dict[Any, Any]:
-        """Ask until every future has an answer: while a partition's leader changes, the same question is asked again.
+        """Ask until every future has an answer. Raises _NotFoundError for a group or topic that there is not."""
+        return self._retried(lambda: {each: future.result(self._answer_s) for each, future in ask().items()}, what)
 
-        Raises _NotFoundError for a group that there is not.
-        """
+    def _retried(self, ask: Callable[[], Answer], what: str) -> Answer:
+        """Ask again while another broker takes over."""
         deadline = time.monotonic() + self._answer_s
         while True:
             try:
-                return {each: future.result(self._answer_s) for each, future in ask().items()}
+                return ask()
             except KafkaException as error:
                 problem = error.args[0]
-                if problem.code() == KafkaError.GROUP_ID_NOT_FOUND:
-                    raise _NotFoundError(what) from None
+                if problem.code() in _NOT_FOUND:
+                    raise _NotFoundError(f"{what}: {problem.str()}") from None
                 if (not problem.retriable() and problem.code() not in _MOVING) or time.monotonic() > deadline:
                     raise self._failed(error, what) from error
                 time.sleep(0.1)
             except TimeoutError:
-                raise TransientError(f"Kafka at {self._address} does not answer ({what})") from None
+                raise self._unreached(f"no answer ({what})") from None
 
     def _failed(self, error: KafkaException, what: str = "") -> TransientError:
         problem = error.args[0]
         if problem.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
-            self._admin.poll(0)
-            return TransientError(f"Kafka at {self._address} cannot be reached: {self._said or problem.str()}")
+            return self._unreached(problem.str())
         return TransientError(f"{what or 'Kafka at ' + self._address}: {problem.str()}")
+
+    def _unreached(self, why: str) -> TransientError:
+        self._admin.poll(0)
+        return TransientError(f"Kafka at {self._address} cannot be reached: {self._said or why}")
 
     def _listen(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
@@ -201,4 +228,4 @@ class Broker:
 
 
 class _NotFoundError(TransientError):
-    """There is no such group."""
+    """There is no such group or topic."""

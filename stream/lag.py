@@ -30,6 +30,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Each stage, which is also the name of its group, and the topics that must be worked off."""
 
+BESIDES: Mapping[str, tuple[str, ...]] = {"control": ("quality.tickets",)}
+"""Topics that a stage's group reads besides, and that nobody need wait for: nothing that is exported follows from them.
+"""
+
 LOOK_S = 0.3
 """Seconds between two looks."""
 
@@ -82,20 +86,20 @@ class Lag:
         inputs: dict[tuple[str, Place], int] = {}
         missing = []
         for stage, names in STAGES.items():
-            committed = self._broker.committed(self._connection.group(stage))
             topics = [self._connection.topic(name) for name in names]
             missing += [topic for topic in topics if topic not in there]
             if more:
-                topics += sorted({topic for topic, _ in committed if topic in there} - set(topics))
+                topics += [self._connection.topic(name) for name in BESIDES.get(stage, ())]
             places = [(topic, partition) for topic in topics for partition in range(there.get(topic, 0))]
+            committed = self._broker.committed(self._connection.group(stage), places)
             inputs.update({(stage, place): committed.get(place, -1) for place in places})
         if missing:
             raise StateError(f"there is no topic {', '.join(missing)}: run kith topics create")
         # Those who have committed nothing begin at the first message that is kept.
         beginnings = self._broker.beginnings({place for (_, place), offset in inputs.items() if offset < 0})
         offsets = {each: beginnings[each[1]] if offset < 0 else offset for each, offset in inputs.items()}
-        places = [place for _, place in offsets]
-        return Look(offsets, self._broker.ends(places), self._broker.ends(places, committed_only=False))
+        all_places = [place for _, place in offsets]
+        return Look(offsets, self._broker.ends(all_places), self._broker.ends(all_places, committed_only=False))
 
     def left(self, look: Look) -> dict[tuple[str, Place], int]:
         """Return the gaps in which a message lies, or something that an open transaction has written."""
@@ -130,7 +134,8 @@ class Lag:
         return [StageLag(stage, topic, len(lags), sum(lags), workers[stage]) for (stage, topic), lags in found.items()]
 
     def close(self) -> None:
-        """Close the connection to the brokers."""
+        """Close the connections to the brokers."""
+        self._broker.close()
         if self._reader is not None:
             self._reader.close()
             self._reader = None

@@ -88,21 +88,20 @@ class LiveClock:
             after = self._ends([*self._raw, *self._requests, *self._identified])
             stages = (("identify", self._raw), ("resolve", self._requests), ("profile", self._identified))
             quiet = all(
-                reached(
-                    {place: end for place, end in after.items() if place[0] in topics},
-                    self._broker.committed(self._connection.group(stage)),
-                )
+                self._reached(stage, {place: end for place, end in after.items() if place[0] in topics})
                 for stage, topics in stages
             )
             now = after if quiet else {}
         self._now_ms = max(self._now_ms, at_ms)
         return now or None
 
+    def _reached(self, stage: str, wanted: dict[Place, int]) -> bool:
+        return reached(wanted, self._broker.committed(self._connection.group(stage), wanted))
+
     def _wait(self, stage: str, wanted: dict[Place, int]) -> bool:
         """Wait until a stage has come to these ends; False if the clock is stopped meanwhile."""
-        group = self._connection.group(stage)
         while not self._stopped.is_set():
-            if reached(wanted, self._broker.committed(group)):
+            if self._reached(stage, wanted):
                 return True
             if self.behind_s > WARN_S and time.monotonic() - self._warned_at > WARN_S and self._now_ms:
                 self._warned_at = time.monotonic()

@@ -101,7 +101,6 @@ class _Publishing:
             queue_buffering_max_kbytes=QUEUED_KB,
             message_max_bytes=MAX_MESSAGE_BYTES,
             batch_num_messages=10_000,
-            linger_ms=20,  # it is to be fast, and nobody waits for a single event
             delivery_report_only_error=True,
         )
 

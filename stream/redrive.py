@@ -94,7 +94,9 @@ def redrive(
     """
     broker = Broker(connection)
     parts = spans(connection, [TOPIC])
-    known = {} if again or offsets else {reason: broker.committed(_group(connection, reason)) for reason in reasons}
+    known = (
+        {} if again or offsets else {reason: broker.committed(_group(connection, reason), parts) for reason in reasons}
+    )
     there = broker.topics()
     done = Redriven()
     failures: list[str] = []
@@ -135,6 +137,7 @@ def redrive(
     if not dry_run and not offsets:
         for reason in reasons:
             broker.commit(_group(connection, reason), {place: span.end for place, span in parts.items()})
+    broker.close()
     return done
 
 
