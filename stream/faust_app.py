@@ -220,6 +220,11 @@ class _Consumer(aiokafka.Consumer):
         """Stop the whole app when an agent fails."""
         await self.app.crash(exc)
 
+    async def commit_and_end_transactions(self) -> None:
+        """Commit at a stop or when partitions go; after a crash the thread that could do so is gone."""
+        if not self.crashed:
+            await super().commit_and_end_transactions()
+
     async def perform_seek(self) -> None:
         """Go back to what is committed: what was read beyond will be read again."""
         self._forget()
