@@ -23,6 +23,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.names: dict[str, tuple[str, ...]] = {}
         self._process = ProcessCollector(registry=self.registry)
+        self._started = self._gauge("kith_start_time_seconds", "When the worker last started, in epoch seconds.")
+        self._started.set_to_current_time()  # of the process it is another: a worker starts anew within its process
         self._events = self._counter("kith_events", "Messages worked off.", "stage")
         self._batch = self._histogram("kith_batch_seconds", "Work on one batch, without its commit.", "stage")
         self._commit = self._histogram("kith_commit_seconds", "Commit of one batch.", "stage")
