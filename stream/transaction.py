@@ -138,6 +138,7 @@ class Transactions:
                     raise
                 if time.monotonic() > deadline:
                     raise StateError(f"{name}: {what.str()}: no success within {DEADLINE_S:.0f} s") from error
+                log.warning("%s is tried again: %s", name, what.str())
                 time.sleep(wait)
                 wait = min(2 * wait, 1.0)
             else:

@@ -125,7 +125,8 @@ class Worker:
             alarms.register(app, settings, connection, self.metrics)
             webhooks.register(app, settings, connection, self.metrics, [rule.name for rule in ruleset.rules])
         ready = asyncio.Event()
-        ended = asyncio.create_task(run(app, self._stop, ready))
+        app_stop = asyncio.Event()  # the app goes on until its agents have committed what is under way
+        ended = asyncio.create_task(run(app, app_stop, ready))
         starting = asyncio.create_task(self._start(ready))
         try:
             await asyncio.wait(
@@ -139,6 +140,8 @@ class Worker:
         finally:
             starting.cancel()
             await self._shut_down(api, view)
+            app_stop.set()
+            await asyncio.wait({ended}, timeout=20)
 
     async def _start(self, ready: asyncio.Event) -> None:
         """Start reading once the app's agents listen and the copy of the graph is complete."""
