@@ -17,6 +17,7 @@ from profiles.facts import Facts
 from profiles.fold_browse import QUARTER_MS
 from profiles.habits import mean_gap_ms
 from profiles.tags import CHURN_GAPS, RULES, Reason
+from profiles.value import YEAR_MS
 from schemas.event import Event
 from schemas.firing import Firing
 from schemas.settings import Settings
@@ -134,7 +135,7 @@ def _instant(at_ms: int) -> datetime:
 
 
 def _refresh_ms(facts: Facts, row: Derived, now_ms: int) -> int:
-    """Return when the profile next changes by itself: stage, tier, RFM, a tag of the clock, the end of a streak.
+    """Return when the profile next changes by itself: stage, tier, its spend, RFM, a tag of the clock, a streak.
 
     The lifetime value, which a buyer of more than a year loses slowly and all the time, is as of the last message.
     """
@@ -144,6 +145,11 @@ def _refresh_ms(facts: Facts, row: Derived, now_ms: int) -> int:
     if row.last_order_at is not None:
         if row.last_order_at > now_ms:  # an event may be ahead of the clock
             soonest = min(soonest, row.last_order_at)
+        if row.tier_spend_minor:
+            for order in facts.orders().since(now_ms - YEAR_MS):
+                if order.currency == facts.settings.currency and order.refunded_minor < order.amount_minor:
+                    soonest = min(soonest, order.time_ms + YEAR_MS)
+                    break
         if row.orders > 1:
             gap_ms = mean_gap_ms(facts.orders().list) or 0
             risk_ms = row.last_order_at + CHURN_GAPS * gap_ms
