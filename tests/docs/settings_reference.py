@@ -20,7 +20,7 @@ def rows(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
         found.append(f"| `{prefix}{name}` | {default(name, info)} | {info.description} |")
         values = get_args(inner)
         if get_origin(inner) is dict and isinstance(values[1], type) and issubclass(values[1], BaseModel):
-            found.extend(rows(values[1], f"{prefix}{name}.KIND."))
+            found.extend(rows(values[1], f"{prefix}{name}.{'KIND' if name == 'kinds' else 'NAME'}."))
     return found
 
 
@@ -28,9 +28,11 @@ def default(name: str, info: Any) -> str:
     """The default as it would be written, but for the table of kinds, which has a page of its own."""
     if name == "kinds":
         return "[the table](identity.md#kinds)"
+    if info.is_required():
+        return "must be given"
     value = info.default if info.default is not PydanticUndefined else info.default_factory()
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, str):
-        return f"`{value}`"
+        return f"`{value}`" if value else '`""`'
     return f"`{json.dumps(value, ensure_ascii=False)}`"
