@@ -49,11 +49,9 @@ def test_a_worker_listens_where_it_says_and_has_a_key() -> None:
 
 def words() -> list[list[str]]:
     """Every call of kith in the file."""
-    calls = [SERVICES["topics"]["command"]]
-    calls += [
-        found.split() for found in re.findall(r"kith ((?:[a-z-]+ ?)+)", " ".join(SERVICES["worker"]["entrypoint"]))
-    ]
-    return calls
+    called = re.findall(r"exec kith ([a-z -]+)", " ".join(SERVICES["worker"]["entrypoint"]))
+    assert called
+    return [SERVICES["topics"]["command"], *(words.split() for words in called)]
 
 
 @pytest.mark.parametrize("call", words())
