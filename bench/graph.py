@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> None:
         found = graph.changed()
         spent += time.process_time() - start
         rows += len(found)
+        graph.committed()
         log.update(found)
     _print("observe, with records", spent / (people * 3) * 1e6, "us per request")
     _print("records", rows / people, "per person written")
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> None:
     _print("go back by a batch", (time.process_time() - done) * 1e3, f"ms ({len(last)} new requests)")
     for event in last:
         graph.observe(event)
+    graph.committed()
     hub = [_event(people + 5, 9, "member_id:M000000001", f"device_id:x{i}") for i in range(100)]
     graph.mark()
     for event in hub:

@@ -38,6 +38,9 @@ class Journal:
         self.hubs: dict[str, list[str]] = {}
         self.given: list[str] = []
 
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.edges or self.commands)
+
     def add_person(self, idents: Sequence[str], edges: Iterable[Edge], one_id: str) -> None:
         """Note a person all of whose identifiers and edges are new."""
         for ident in idents:

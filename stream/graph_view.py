@@ -26,6 +26,8 @@ MAX_ROWS = 400_000
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
+_NOT_DAMAGE = ("No space", "Permission denied", "Read-only", "Not a directory")
+
 _META = b"\0\0view"
 _FORMAT = 1
 
@@ -209,6 +211,8 @@ def _open(path: Path) -> Rdict:
     except Exception as error:
         if "lock" in str(error).lower():
             raise StateError(f"{path} is in use: stop the other worker, or set another worker.data") from error
+        if isinstance(error, OSError) or any(words in str(error) for words in _NOT_DAMAGE):
+            raise StateError(f"{path} cannot be opened: {error}") from error
         log.warning("%s cannot be read and is made anew: %s", path, error)
         shutil.rmtree(path, ignore_errors=True)
         return _sound(path)

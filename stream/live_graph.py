@@ -1,7 +1,7 @@
 """The resolver's graph: what changed goes to `identity.graph`, and from there it is built again.
 
-A batch of requests is one transaction. `mark` says that one begins; `changed` gives its records; after an abort
-`rollback` takes the graph back to the mark, as the requests come again and would be no news otherwise.
+A batch of requests is one transaction. `mark` says that one begins; `changed` gives its records; then it is either
+`committed`, or `rollback` takes the graph back to the mark, as the requests come again and would be no news otherwise.
 """
 
 import gc
@@ -54,7 +54,7 @@ class LiveGraph:
         self._rows: dict[bytes, bytes] = {}
         self._journal = Journal()
         self._marked_step = 0
-        self.mark()
+        self.committed()
 
     def observe(self, event: Event) -> Resolution:
         """Add the evidence of an event, or a steward's command; see `Graph.observe`."""
@@ -66,23 +66,29 @@ class LiveGraph:
         return self.step
 
     def mark(self) -> None:
-        """Let a batch begin: what came before is committed."""
+        """Let a batch begin. Raises StateError if the one before was neither committed nor taken back."""
+        if self._journal or self.step != self._marked_step:
+            raise StateError("a batch of evidence was neither committed nor taken back: start the worker again")
+        self.committed()
+
+    def committed(self) -> None:
+        """Say that all so far is committed: `rollback` goes back to here."""
         self._journal = Journal()
         self._marked_step = self.step
         self.graph.keep(self._journal)
 
     def changed(self) -> list[graph_log.Record]:
-        """Return the records (key, value) that differ since the last mark, each key once."""
+        """Return the records (key, value) that differ from when the batch began, each key once."""
         found = list(graph_log.records(self.graph.news(self._journal)))
         if self.step != self._marked_step:
             found.append(graph_log.step_record(self.step))
         return found
 
     def rollback(self) -> None:
-        """Go back to the last mark: the batch was aborted."""
+        """Go back to where the batch began: it was aborted."""
         self.graph.undo(self._journal)
         self.step = self._marked_step
-        self.mark()
+        self.committed()
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take in a record of the log. Records of one key come in their order, others in any; `verify` ends it."""
@@ -114,13 +120,15 @@ class LiveGraph:
                         f"the graph that was stored has {ident} as person {row.one_id}, the evidence gives {one_id}: "
                         "set identity and space as they were when it was built, or start anew with another kafka.prefix"
                     )
-        self.mark()
+        self.committed()
 
     def save(self, path: Path, offsets: Mapping[int, int]) -> None:
         """Write a snapshot that has every record before these offsets, by partition of `identity.graph`.
 
         It may have later ones too. Call it between batches: what is not committed must not be in it.
         """
+        if self._journal:
+            raise StateError("a snapshot of the graph was asked for in the middle of a batch")
         path.parent.mkdir(parents=True, exist_ok=True)
         head = _encode(_Head(self.graph.fingerprint(), dict(offsets), self.step))
         draft = path.with_name(path.name + ".new")
@@ -150,10 +158,10 @@ class LiveGraph:
         except (OSError, ValueError, LookupError, msgspec.MsgspecError) as error:
             log.warning("%s cannot be read and is not used: %s", path, error)
             self.graph = Graph(self.graph.policy, self._space)
-            self.mark()
+            self.committed()
             return None
         self.step = head.step
-        self.mark()
+        self.committed()
         return head.offsets
 
 

@@ -149,6 +149,8 @@ class ResolveWork:
 
     def committed(self, delivered: Mapping[int, int]) -> None:
         """Note how much of the graph's topic the graph has."""
+        if self.graph is not None:
+            self.graph.committed()
         for number, offset in delivered.items():
             self._offsets[number] = offset + 1
 

@@ -21,7 +21,8 @@ SEEDS = 120
 
 
 def run(graph: LiveGraph, events: list[Event]) -> list[Record]:
-    """Work a batch off as the resolver does; return its records."""
+    """Work a batch off as the resolver does, the one before being committed; return its records."""
+    graph.committed()
     graph.mark()
     for each in events:
         if graph.observe(each).moves:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from identity.policy import Policy
+from schemas.errors import StateError
 from schemas.event import Event
 from stream.live_graph import LiveGraph
 from tests.identity.test_graph_property import event, random_history
@@ -25,6 +26,7 @@ def saved(path: Path, seed: int = 7) -> LiveGraph:
     policy, events = some(seed)
     graph = LiveGraph(policy)
     run(graph, events)
+    graph.committed()
     graph.save(path, {0: 11, 3: 5})
     return graph
 
@@ -44,6 +46,20 @@ def test_an_aborted_batch_gives_the_same_records_when_it_comes_again() -> None:
         same(graph, other, {one_id for one_id, _ in graph.graph.people()})
 
 
+def test_a_batch_must_end_before_the_next_begins_or_a_snapshot_is_made(tmp_path: Path) -> None:
+    policy, events = some()
+    graph = LiveGraph(policy)
+    run(graph, events)
+    with pytest.raises(StateError):
+        graph.mark()
+    with pytest.raises(StateError):
+        graph.save(tmp_path / "graph", {})
+    graph.committed()
+    graph.mark()
+    graph.rollback()
+    graph.save(tmp_path / "graph", {})
+
+
 def test_a_graph_loaded_from_its_snapshot_goes_on_as_the_graph(tmp_path: Path) -> None:
     for seed in range(SEEDS):
         policy, events = random_history(seed)
@@ -54,6 +70,7 @@ def test_a_graph_loaded_from_its_snapshot_goes_on_as_the_graph(tmp_path: Path) -
         for batch in batches(events[:cut], rng):
             run(graph, batch)
             names |= {one_id for one_id, _ in graph.graph.people()}
+        graph.committed()
         graph.save(tmp_path / "graph", {0: seed})
         assert other.load(tmp_path / "graph") == {0: seed}
         same(graph, other, names)
@@ -74,6 +91,7 @@ def test_the_records_after_a_snapshot_may_say_again_what_is_in_it(tmp_path: Path
         policy, events = random_history(seed)
         graph, other = LiveGraph(policy), LiveGraph(policy)
         log = [row for batch in batches(events, random.Random(seed)) for row in run(graph, batch)]
+        graph.committed()
         graph.save(tmp_path / "graph", {})
         other.load(tmp_path / "graph")
         for key, value in log[len(log) // 2 :]:
