@@ -72,8 +72,7 @@ WITH came AS (
             PARTITION BY one_id, partition ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ),
         max(time) OVER (
-            PARTITION BY one_id ORDER BY written_ms, partition, position
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            PARTITION BY one_id ORDER BY written_ms RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
     ) - time AS late_by_ms
     FROM came JOIN owners USING (part) WHERE source IS NOT DISTINCT FROM first_source
@@ -85,7 +84,7 @@ ORDER BY time, event_id, part
 
 _CHANGES = """
 SELECT * FROM read_parquet(?)
-ORDER BY at, evidence_event_id, list_position(['hub', 'split', 'merged', 'refused'], change), one_id,
+ORDER BY "at", evidence_event_id, list_position(['hub', 'split', 'merged', 'refused'], change), one_id,
     other_one_id NULLS FIRST, reason NULLS FIRST
 """
 
@@ -188,3 +187,16 @@ def _write(rows: duckdb.DuckDBPyRelation, path: Path, table: Table) -> int:
         count += batch.num_rows
     writer.close()
     return count
+
+
+def fired_twice(folder: Path) -> list[str]:
+    """Return the ids of triggers that stand more than once in `triggers.parquet` with one outcome; at most ten."""
+    connection = duckdb.connect(config={"threads": 2})
+    try:
+        rows = connection.execute(
+            "SELECT trigger_id FROM read_parquet(?) GROUP BY trigger_id, outcome HAVING count(*) > 1 LIMIT 10",
+            [str(folder / "triggers.parquet")],
+        ).fetchall()
+    finally:
+        connection.close()
+    return sorted({trigger_id for (trigger_id,) in rows})

@@ -8,7 +8,9 @@ summary; for an export in which all is worked off, wait with `kith lag --wait`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +23,7 @@ from lake import tables as lake_tables
 from lake.database import write_database
 from lake.dead_letters import DeadLetters
 from lake.late_person import LateTriggers
-from lake.live_tables import LiveChanges, LiveEvents
+from lake.live_tables import LiveChanges, LiveEvents, fired_twice
 from lake.profile_table import PROFILES
 from lake.writer import FINISHED, check_target, whole_folder
 from profiles import part as parts
@@ -36,7 +38,7 @@ from stream.connection import Connection
 from stream.exported_people import ExportedPeople
 from stream.lag import lag
 from stream.live_graph import LiveGraph
-from stream.reading import Span, read, spans
+from stream.reading import Span, read, read_topics, settle, spans
 from stream.replay import nested, seldom_collected
 from stream.results import Progress, write_evidence, write_people
 from stream.wire import ChangeMessage, ClockMessage, PartMessage
@@ -44,11 +46,12 @@ from stream.wire import ChangeMessage, ClockMessage, PartMessage
 TABLES = (*lake_tables.TABLES, PROFILES, lake_tables.LATE_EVENTS)
 
 STATE = "profiles.state"
+GRAPH = "identity.graph"
 OTHERS = ("events.identified", "identity.requests", "events.deadletter", "identity.changes")
 TRIGGERS = "triggers."
 
-EVERY = 5_000
-"""Messages between two reports of progress."""
+SETTLE_S = 2.0
+"""Seconds to wait for an instant without open transactions, so that all topics say the same; under load none comes."""
 
 ATTEMPTS = 5
 """Times the graph is read: its partitions may be met in the middle of a commit, which fits together a moment later."""
@@ -134,7 +137,7 @@ class _Export:
         self._progress = progress
         self._unread: dict[str, int] = {}
         self._gone: dict[str, int] = {}
-        self._clock_ms: int | None = None
+        self._clocks: dict[int, int] = {}
         self._reasons: Counter[str] = Counter()
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._announced: Counter[str] = Counter()
@@ -157,32 +160,31 @@ class _Export:
             for partition in range(topics[connection.topic(name)]):
                 self._sources[f"{name}/{partition}"] = len(self._sources)
         triggers = [name for name in there if name.startswith(TRIGGERS)]
-        done = broker.committed(connection.group("profile"))
+        settle(connection, [STATE, GRAPH, *OTHERS, *triggers], SETTLE_S)
+        identified = connection.topic("events.identified")
+        done = broker.committed(
+            connection.group("profile"), [(identified, partition) for partition in range(topics.get(identified, 0))]
+        )
         for stage in lag(connection):
             if stage.lag:
                 self._unread[stage.stage] = self._unread.get(stage.stage, 0) + stage.lag
         state = spans(connection, [STATE])
         others = spans(connection, [*OTHERS, *triggers])
-        graph = spans(connection, ["identity.graph"])
+        graph = spans(connection, [GRAPH])
         self._note_gone(others)
-        progress = _Whole(self._progress, state, others, graph)
-        for messages in read(connection, state, progress.report):
-            self._state(messages)
         takers: dict[str, Callable[[list[Message]], None]] = {
+            STATE: self._state,
+            GRAPH: self._graph_rows,
+            "events.identified": partial(self._identified, done=done),
             "identity.requests": self._requests,
             "events.deadletter": self._dead,
             "identity.changes": self._identity_changes,
+            **dict.fromkeys(triggers, self._fired),
         }
-        for name in [*OTHERS, *triggers]:
-            topic = connection.topic(name)
-            span = {place: each for place, each in others.items() if place[0] == topic}
-            if name == "events.identified":
-                self._identified(read(connection, span, progress.report), done)
-                continue
-            take = takers.get(name, self._fired)
-            for messages in read(connection, span, progress.report):
-                take(messages)
-        self._build(graph, progress)
+        for messages in read(connection, {**state, **others, **graph}, partial(self._progress, "messages")):
+            for topic, some in groupby(messages, Message.topic):
+                takers[connection.bare(topic or "")](list(some))
+        self._build()
 
     def close(self) -> None:
         """Close the scratch files."""
@@ -201,6 +203,9 @@ class _Export:
         write_evidence(folder, graph)
         self._changes.complete(folder)
         self._triggers.complete(folder, graph.one_id)
+        twice = fired_twice(folder)
+        if twice:
+            raise StateError(f"triggers stand twice in Kafka, which must never be: {', '.join(twice)}; report it")
         self._deadletters.complete(folder, list(self._sources))
         self._progress("tables", 1, 2)
         write_database(folder, folder / "kith.duckdb", TABLES)
@@ -234,20 +239,18 @@ class _Export:
         for message in messages:
             put(int(message.partition() or 0), message.key() or b"", message.value())
 
-    def _identified(self, batches: Iterator[list[Message]], done: dict[Place, int]) -> None:
-        add, bare = self._events.add, self._connection.bare
-        clocks: dict[int, int] = {}
-        for messages in batches:
-            for message in messages:
-                said = _decoded(_read_identified, message)
-                partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-                if type(said) is EventHead:
-                    add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
-                elif type(said) is PartMessage:
-                    if offset >= done.get((str(message.topic()), partition), 0):
-                        self._people.travels(said.one_id, parts.decode(said.state))
-                elif type(said) is ClockMessage:
-                    clocks[partition] = max(said.to_ms, clocks.get(partition, 0))
+    def _identified(self, messages: list[Message], done: dict[Place, int]) -> None:
+        add, bare, clocks = self._events.add, self._connection.bare, self._clocks
+        for message in messages:
+            said = _decoded(_read_identified, message)
+            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+            if type(said) is EventHead:
+                add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
+            elif type(said) is PartMessage:
+                if offset >= done.get((str(message.topic()), partition), 0):
+                    self._people.travels(said.one_id, parts.decode(said.state))
+            elif type(said) is ClockMessage:
+                clocks[partition] = max(said.to_ms, clocks.get(partition, 0))
 
     def _requests(self, messages: list[Message]) -> None:
         """Take stewards' commands, which are addressed to nobody and so stand here only."""
@@ -296,12 +299,14 @@ class _Export:
                 )
             )
 
-    def _build(self, graph: dict[Place, Span], progress: "_Whole") -> None:
-        """Read the graph and build it; again if it was met in the middle of a commit."""
+    def _graph_rows(self, messages: list[Message]) -> None:
+        apply = self._graph.apply
+        for message in messages:
+            apply(message.key() or b"", message.value())
+
+    def _build(self) -> None:
+        """Build the graph; if it was met in the middle of a commit, read it again."""
         for attempt in range(1, ATTEMPTS + 1):
-            for messages in read(self._connection, graph, progress.report):
-                for message in messages:
-                    self._graph.apply(message.key() or b"", message.value())
             try:
                 self._graph.verify()
             except StateError:
@@ -311,7 +316,8 @@ class _Export:
                 return
             time.sleep(0.5 * attempt)
             self._graph = LiveGraph(Policy.from_settings(self._settings), self._settings.space)
-            graph = spans(self._connection, ["identity.graph"])
+            for messages in read_topics(self._connection, [GRAPH]):
+                self._graph_rows(messages)
 
     # What follows from all of them
 
@@ -330,21 +336,6 @@ class _Export:
             if span.begin:
                 name = self._connection.bare(topic)
                 self._gone[name] = self._gone.get(name, 0) + span.begin
-
-
-class _Whole:
-    """Adds the progress of several readings up."""
-
-    def __init__(self, progress: Progress, *every: dict[Place, Span]) -> None:
-        self._progress = progress
-        self._total = sum(span.end - span.begin for spans in every for span in spans.values())
-        self._before = 0
-
-    def report(self, done: int, total: int) -> None:
-        """Tell how far the reading of one topic is."""
-        self._progress("messages", min(self._before + done, self._total), self._total)
-        if done == total:
-            self._before += total
 
 
 def _columns(event: EventHead, bare: Callable[[str], str]) -> Sequence[Any]:

@@ -57,6 +57,22 @@ def spans(connection: Connection, names: Sequence[str]) -> dict[Place, Span]:
     return {place: Span(begins[place], max(begins[place], ends[place])) for place in places}
 
 
+def settle(connection: Connection, names: Sequence[str], at_most_s: float) -> bool:
+    """Wait for an instant at which no transaction is open on the topics; return whether there was one in that time.
+
+    A commit is told to its producer somewhat before all partitions show it.
+    """
+    broker = Broker(connection)
+    counts = partitions_of(broker, connection, names)
+    places = [(connection.topic(name), partition) for name, count in counts.items() for partition in range(count)]
+    deadline = time.monotonic() + at_most_s
+    while broker.ends(places, committed_only=False) != broker.ends(places):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def read(
     connection: Connection, parts: Mapping[Place, Span], report: Progress = lambda done, total: None
 ) -> Iterator[list[Message]]:
