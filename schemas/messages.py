@@ -247,6 +247,13 @@ class QualityAlarm(Message):
     count: int = Field(ge=1, description="How many customers.")
 
 
+class AlarmState(Message):
+    """The tickets about one product within the window. Internal: the changelog of the alarms' table."""
+
+    tickets: list[AlarmCustomer] = Field(description="By time.")
+    raised: bool = Field(description="Whether an alarm was raised, and they have not become fewer since.")
+
+
 class WebhookDeadLetter(Message):
     """A firing that could not be delivered to a webhook."""
 

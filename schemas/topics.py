@@ -154,6 +154,15 @@ TOPICS: tuple[Topic, ...] = (
         "Many customers opened tickets about one product.",
     ),
     Topic(
+        "alarms.state",
+        "sku",
+        "compact",
+        1,
+        (messages.AlarmState,),
+        "The tickets within the window, by product.",
+        internal=True,
+    ),
+    Topic(
         "webhooks.deadletter",
         "trigger_id",
         "delete",
