@@ -53,7 +53,9 @@ _TIME = struct.Struct(">q")
 _BROKEN = "kith-broken"
 """A file of this name in the folder says that the store is to be wiped when next opened."""
 
-_OTHERS_FAULT = ("IO error", "lock", "Permission denied", "No space", "File exists", "Not a directory", "Read-only")
+_DAMAGED = ("Corruption", "No such file")
+_OTHERS_FAULT = ("IO error", "os error")
+"""Words of an error of the store's own files, and of one that says nothing against them."""
 
 
 class Store:
@@ -97,7 +99,8 @@ class Store:
             return Rdict(str(self.path), self._options())
         except Exception as error:
             text = str(error)
-            if isinstance(error, OSError) or any(word in text for word in _OTHERS_FAULT):
+            damaged = any(word in text for word in _DAMAGED)
+            if isinstance(error, OSError) or (not damaged and any(word in text for word in _OTHERS_FAULT)):
                 raise StateError(_advice(self.path, text)) from None
             log.warning("the store %s is damaged (%s): it is wiped and restored from the changelog", self.path, text)
         try:
@@ -375,8 +378,8 @@ def _advice(path: Path, text: str) -> str:
     low = text.lower()
     if "no space" in low or "file too large" in low or "quota" in low:
         return f"the disk of the store {path} is full ({text}): make room and start again, nothing is lost"
-    if "lock" in low:
-        return f"the store {path} is in use: stop the other worker, or give each worker its own folder ({text})"
     if "corruption" in low:
         return f"the store {path} is damaged ({text}): start again, it is then restored from the changelog"
+    if "/LOCK" in text:
+        return f"the store {path} is in use: stop the other worker, or give each worker its own folder ({text})"
     return f"the store {path} cannot be used ({text}): see to the disk and its rights, then start again"
