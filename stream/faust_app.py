@@ -116,8 +116,10 @@ async def run(
         finally:
             await _cancelled(starting)
             await _cancelled(stopping)
-            with contextlib.suppress(asyncio.TimeoutError):
+            try:
                 await asyncio.wait_for(app.stop(), patience_s)
+            except Exception as error:
+                log.warning("%s did not stop as it should: %r", app.conf.id, error)
             await _thread_gone(app, patience_s)
         if app.crashed:
             raise TransientError(f"{app.conf.id} stopped working: {app.crash_reason!r}") from app.crash_reason

@@ -27,7 +27,7 @@ import faust
 import msgspec
 from yarl import URL
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, TransientError
 from schemas.live_settings import WebhookSettings
 from schemas.settings import Settings
 from stream.broker import Broker
@@ -103,7 +103,13 @@ def _task(
         return own
 
     async def task() -> None:
-        partitions = await asyncio.to_thread(_begin, connection, f"webhooks.{target.name}", full)
+        while True:
+            try:
+                partitions = await asyncio.to_thread(_begin, connection, f"webhooks.{target.name}", full)
+                break
+            except TransientError as error:
+                log.warning("webhooks.%s: %s", target.name, error)
+            await asyncio.sleep(5)
         log.info("firings of %d rules are delivered to %s", len(topics), target.name)
         await keep_running(lambda: make(partitions))
 
@@ -114,6 +120,9 @@ def _begin(connection: Connection, group: str, topics: list[str]) -> int:
     """Let a target that has never been delivered to begin at the end; return the number of partitions."""
     broker = Broker(connection)
     there = broker.topics()
+    missing = set(topics) - set(there)
+    if missing:
+        raise TransientError(f"{min(missing)} is not there, or cannot be used just now")
     places = [(topic, partition) for topic in topics for partition in range(there[topic])]
     full = connection.group(group)
     if not broker.committed(full) and not broker.members([full])[full]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faust
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import NewTopic
@@ -12,8 +13,11 @@ from deploy.broker_config import Listener
 from deploy.kafka_local import LocalKafka
 from schemas.errors import ConfigError
 from schemas.live_settings import KafkaSettings
+from schemas.settings import Settings
 from stream.connection import Connection
+from stream.faust_app import done, make_app, publish
 from tests.deploy.conftest import Certificates
+from tests.live.running import running, wait
 
 PASSWORD = 's3cret, "quoted" \\ 密码'
 
@@ -51,6 +55,27 @@ def round_trip(connection: Connection, topic: str) -> None:
         consumer.close()
 
 
+def by_faust(connection: Connection, topic: str, data: Path) -> None:
+    """Let a Faust agent read the message of `round_trip` and publish to the same topic."""
+    values: list[bytes] = []
+
+    def make() -> faust.App:
+        app = make_app(Settings(kafka=connection.settings), connection, "w", data)
+
+        async def agent(stream: Any) -> None:
+            async for event in stream.events():
+                values.append(event.value)
+                if len(values) == 1:
+                    await publish(app, topic, None, b"again")
+                done(event)
+
+        app.agent(app.topic(topic))(agent)
+        return app
+
+    with running(make):
+        wait(lambda: values == [b"hello", b"again"])
+
+
 def refused(connection: Connection) -> list[KafkaError]:
     """Return what a client is told that cannot connect."""
     told: list[KafkaError] = []
@@ -77,6 +102,7 @@ def test_a_user_with_a_password_over_tls(
         ca_file=certificates.ca,
     )
     round_trip(client, mechanism.lower())
+    by_faust(client, mechanism.lower(), tmp_path)
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
@@ -119,7 +145,9 @@ def test_mutual_tls_with_a_key_under_a_password(tmp_path: Path, certificates: Ce
         "key_password_file": certificates.client_key_password,
     }
     with LocalKafka(tmp_path / "kafka", listener=listener, guarded=True) as kafka:
-        round_trip(connection(kafka, {}, protocol="ssl", **files), "mutual")
+        client = connection(kafka, {}, protocol="ssl", **files)
+        round_trip(client, "mutual")
+        by_faust(client, "mutual", tmp_path / "faust")
         stranger = connection(kafka, {}, protocol="ssl", ca_file=certificates.ca)
         assert refused(stranger)
 

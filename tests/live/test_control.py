@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from stream import control, dead_letters, wire
 from stream.broker import Broker
 from stream.connection import Connection
-from stream.faust_app import BatchChannel, done, make_app
+from stream.faust_app import BatchChannel, done, keep_running, make_app
 from stream.messages import Advance
 from stream.metrics import Metrics
 from tests.live.running import Running, create, publish, read, running, wait
@@ -198,6 +198,47 @@ def test_an_app_with_nothing_but_channels_needs_no_topic(settings: Settings, con
         wait(lambda: len(got) == 5)
     assert app.stop_s < 2
     assert Broker(connection).members([connection.group("control")]) == {connection.group("control"): 0}
+
+
+def test_an_app_beside_others_starts_anew_when_it_breaks(settings: Settings, connection: Connection) -> None:
+    create(connection, control_commands=1)
+    publish(connection, "control.commands", b"1")
+    seen: list[bytes] = []
+
+    def make() -> faust.App:
+        app = make_app(settings, connection, "b", Path(settings.worker.data) / "b", "beside")
+
+        async def agent(stream: Any) -> None:
+            async for event in stream.events():
+                seen.append(event.value)
+                if len(seen) == 1:
+                    raise ValueError("broken")
+                done(event)
+
+        app.agent(app.topic(connection.topic("control.commands")))(agent)
+        return app
+
+    def main() -> faust.App:
+        app = make_app(settings, connection, "a", Path(settings.worker.data) / "a")
+
+        async def nothing(stream: Any) -> None:
+            async for _ in stream:
+                pass
+
+        async def beside() -> None:
+            await keep_running(make)
+
+        app.agent(BatchChannel(app, maxsize=1))(nothing)
+        app.task(beside)
+        return app
+
+    group = connection.group("beside")
+    with running(main) as app:
+        wait(lambda: seen == [b"1", b"1"])
+        wait(lambda: Broker(connection).committed(group))
+    assert app.error is None
+    assert app.stop_s < 5
+    assert Broker(connection).members([group])[group] == 0
 
 
 def test_a_kafka_that_is_not_there_is_said(settings: Settings, connection: Connection) -> None:
