@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from schemas.contract import FAMILIES
 from schemas.errors import StateError, TransientError
@@ -74,7 +74,6 @@ class Lag:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._broker = Broker(connection)
-        self._reader: Consumer | None = None
         self._empty: set[tuple[Place, int, int]] = set()
 
     def look(self, *, more: bool = False) -> Look:
@@ -101,8 +100,11 @@ class Lag:
         all_places = [place for _, place in offsets]
         return Look(offsets, self._broker.ends(all_places), self._broker.ends(all_places, committed_only=False))
 
-    def left(self, look: Look) -> dict[tuple[str, Place], int]:
-        """Return the gaps in which a message lies, or something that an open transaction has written."""
+    def left(self, look: Look, *, first_only: bool = False) -> dict[tuple[str, Place], int]:
+        """Return the gaps in which a message lies, or something that an open transaction has written.
+
+        With `first_only` it looks no further when it has found one, and returns also gaps that it has not looked into.
+        """
         gaps = look.gaps()
         unsure = {}
         for each in list(gaps):
@@ -114,8 +116,9 @@ class Lag:
                 del gaps[each]
             else:
                 unsure[each] = (place, offset, end)
-        for stage in {stage for stage, _ in unsure}:  # two groups may read the same topic from different offsets
-            self._read({spot for (of, _), spot in unsure.items() if of == stage})
+        if not first_only or len(unsure) == len(gaps):
+            for stage in {stage for stage, _ in unsure}:  # no two offsets of one partition at a time
+                self._read({spot for (of, _), spot in unsure.items() if of == stage}, first_only=first_only)
         return {each: gap for each, gap in gaps.items() if unsure.get(each) not in self._empty}
 
     def workers(self) -> dict[str, int]:
@@ -136,32 +139,36 @@ class Lag:
     def close(self) -> None:
         """Close the connections to the brokers."""
         self._broker.close()
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
 
-    def _read(self, spots: set[tuple[Place, int, int]]) -> None:
-        """Note the spots (partition, offset, end) that hold no message: a reader set there meets the end first."""
-        if self._reader is None:
-            # One message is enough, so no more is fetched than must be.
-            self._reader = self._connection.reader(
-                queued_min_messages=1, queued_max_messages_kbytes=1024, max_partition_fetch_bytes=1 << 14
-            )
-        reader = self._reader
+    def _read(self, spots: set[tuple[Place, int, int]], *, first_only: bool) -> None:
+        """Note the spots (partition, offset, end) that hold no message: a reader set there meets the end first.
+
+        With `first_only` up to the first that holds one.
+        """
+        # A reader of its own: one that has paused partitions does not read them when they are assigned anew.
+        reader = self._connection.reader(queued_min_messages=1, queued_max_messages_kbytes=16_384)
         left = {spot[0]: spot for spot in spots}
         reader.assign([TopicPartition(*place, offset) for place, offset, _ in spots])
         deadline = time.monotonic() + READ_S
-        while left and time.monotonic() < deadline:
-            for message in reader.consume(100, 0.1):
-                error = message.error()
-                spot = left.get((str(message.topic()), int(message.partition() or 0)))
-                at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
-                if spot is None or (error is not None and not at_end):
-                    continue
-                del left[spot[0]]
-                if int(message.offset() or 0) >= spot[2]:  # the end, or a message that came since
-                    self._empty.add(spot)
-        reader.unassign()
+        try:
+            while left and time.monotonic() < deadline:
+                told: list[Place] = []
+                for message in reader.consume(1_000, 0.1):
+                    error = message.error()
+                    spot = left.get((str(message.topic()), int(message.partition() or 0)))
+                    at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+                    if spot is None or (error is not None and not at_end):
+                        continue
+                    told.append(spot[0])
+                    del left[spot[0]]
+                    if int(message.offset() or 0) >= spot[2]:  # the end, or a message that came since
+                        self._empty.add(spot)
+                    elif first_only:
+                        return
+                # One message is enough: without this a backlog would be fetched, and hide the other partitions.
+                reader.pause([TopicPartition(*place) for place in told])
+        finally:
+            reader.close()
 
 
 def lag(connection: Connection) -> list[StageLag]:
@@ -189,7 +196,7 @@ def wait(
             look = reading.look()
             gaps = look.gaps()
             # Only what has come to rest is worth reading.
-            left = reading.left(look) if look == former else gaps
+            left = reading.left(look, first_only=True) if look == former else gaps
             report(sum(left.values()))
             if look == former and not left:
                 return
