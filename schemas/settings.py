@@ -231,7 +231,7 @@ class Settings(Section):
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="Where Kafka is and how topics are laid out.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="How a worker works.")
     webhooks: dict[str, WebhookSettings] = Field(
-        default_factory=dict, description="By name: where firings are delivered by HTTP (docs/operations.md)."
+        default_factory=dict, description="By name: where firings are delivered by HTTP (docs/webhooks.md)."
     )
     quality_alarm: AlarmSettings = Field(
         default=AlarmSettings(), description="When tickets about one product are too many."

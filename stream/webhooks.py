@@ -16,6 +16,7 @@ import hmac
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
@@ -193,13 +194,18 @@ class Failure(NamedTuple):
 class Target:
     """One receiver: its secret, its rate, its patience. `share` is the part of the rate that this worker may use.
 
-    Raises ConfigError if the address is none or the secret cannot be had.
+    Raises ConfigError if the name or the address is none or the secret cannot be had.
     """
 
     def __init__(self, name: str, settings: WebhookSettings, environ: Mapping[str, str]) -> None:
         self.name = name
         self.share = 1.0
-        self._url = URL(settings.url)
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):  # it names a folder and a consumer group
+            raise ConfigError(f"webhooks.{name}: a name may hold letters, digits, `_` and `-`, at most 100")
+        try:
+            self._url = URL(settings.url)
+        except ValueError:
+            self._url = URL()
         if self._url.scheme not in ("http", "https") or not self._url.host:
             raise ConfigError(f"webhooks.{name}.url: must be http://… or https://…")
         key = secret(f"webhooks.{name}.secret_file", settings.secret_file, settings.secret_variable, environ)

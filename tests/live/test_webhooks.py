@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,4 +250,23 @@ def test_wrong_targets_are_refused_at_the_start(settings: Settings, connection: 
     assert "webhooks.hook.url" in refused(url="example.com")
     assert "webhooks.hook.secret_file" in refused(secret_file=str(tmp_path / "none"))
     assert "webhooks.hook: the secret" in refused(secret_variable="NOT_SET")
+    assert "webhooks.hook.url" in refused(url="http://[")
     assert "no rule `r9`" in refused(rules=["r9"])
+    with pytest.raises(ConfigError, match="a name may hold"):
+        worker(with_targets(settings, **{"../hook": {"url": "https://example.com"}}), connection)
+
+
+def test_the_documented_verification_accepts_what_is_sent_and_nothing_else() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    genuine = names["is_genuine"]
+    key, body, now = SECRET.encode(), firing(1), int(time.time())
+    header = webhooks.sign(key, body, now)
+    assert genuine(key, header, body)
+    assert not genuine(key, header, body + b" ")
+    assert not genuine(b"other", header, body)
+    assert not genuine(key, header, body, now=now + 301)
+    assert not genuine(key, header.replace(f"t={now}", f"t={now + 1}"), body)
+    assert not any(genuine(key, wrong, body) for wrong in ("", "t=,v1=", "v1=00", f"t={now}", f"t={now},v1=密"))
