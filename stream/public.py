@@ -6,6 +6,7 @@ each person that a batch changes.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -129,6 +130,7 @@ def _page(one_id: str, facts: Facts, row: Derived, reasons: list[Reason]) -> byt
     return _encode(_Page(one_id, facts.identifiers(), *values))
 
 
+@lru_cache(maxsize=1 << 16)  # most instants of a profile stand in it twice, and stay from one version to the next
 def _instant(at_ms: int) -> datetime:
     # A double holds milliseconds to a quarter of a microsecond for as long as events are accepted.
     return datetime.fromtimestamp(at_ms / 1000, UTC)
