@@ -83,7 +83,7 @@ class People:
         hot = self._hot
         for one_id in list(hot)[: max(1, self._max // 8) * 2]:
             person = hot.pop(one_id)
-            # A person under way is needed soon and has no form at rest.
+            # A person under way is needed soon.
             if person is spare or not person.at_rest:
                 hot[one_id] = person
             elif person.touched:

@@ -121,6 +121,8 @@ class Person:
 _HEAD = struct.Struct(">Bqqq")
 """Flags, clock, wake and refresh in ms."""
 
+_read_head = _HEAD.unpack_from
+
 _VERSION = 1 << 4
 _UNPUBLISHED, _MOVING, _WAITING = 1, 2, 4
 
@@ -206,11 +208,11 @@ def thaw(one_id: str, stored: bytes) -> Person:
 
 
 def entry_of(stored: bytes) -> Entry:
-    """Return the entry of a stored person without decoding it."""
+    """Return the entry of a stored person without decoding it. Raises StateError as `thaw` does."""
     flags, _, wake_ms, refresh_ms = _head(stored)
     if flags & _WAITING:
         return NEVER, False
-    return (wake_ms if wake_ms < refresh_ms else refresh_ms), bool(flags & _UNPUBLISHED)
+    return wake_ms if wake_ms < refresh_ms else refresh_ms, flags & _UNPUBLISHED != 0
 
 
 def clock_of(stored: bytes) -> int:
@@ -219,9 +221,13 @@ def clock_of(stored: bytes) -> int:
 
 
 def _head(stored: bytes) -> tuple[int, int, int, int]:
-    if len(stored) <= _HEAD.size or stored[0] & 0xF0 != _VERSION:
+    try:
+        head: tuple[int, int, int, int] = _read_head(stored)
+    except struct.error:
+        head = (0, 0, 0, 0)
+    if head[0] & 0xF0 != _VERSION:
         raise StateError("a stored person is of another version of Kith: wipe the store and the topic profiles.state")
-    return _HEAD.unpack_from(stored)
+    return head
 
 
 def _event(value: bytes) -> Event:

@@ -73,6 +73,7 @@ class Store:
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
         self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]
+        self._unlogged.memtable_insert_hint_per_batch = True  # type: ignore[assignment,method-assign]
         self._scan = ReadOptions()
         self._scan.fill_cache(False)  # type: ignore[call-arg]
         self._failed: str | None = None
@@ -264,8 +265,9 @@ class Store:
         try:
             entries = self._entries(records, before)
             batch = WriteBatch(raw_mode=True)
-            put, delete = batch.put, batch.delete
+            put, delete, time_of = batch.put, batch.delete, _TIME.pack
             people, unpublished, timers_from = self._people, self._unpublished, self._timers_from
+            moved: list[tuple[bytes, int, int]] = []
             for key, value in records.items():
                 if key[:1] == META:
                     if value is None:
@@ -273,25 +275,20 @@ class Store:
                     else:
                         put(b"m" + key[1:], value)
                     continue
-                old = entries[key]
-                if value is None:
-                    new = ABSENT
-                    if old is not ABSENT:
-                        delete(b"p" + key)
-                        people -= 1
-                else:
+                old = entries.get(key, ABSENT)
+                if value is not None:
                     new = entry_of(value)
                     put(b"p" + key, value)
                     if old is ABSENT:
                         people += 1
-                if old == new:
+                elif old is not ABSENT:
+                    new = ABSENT
+                    delete(b"p" + key)
+                    people -= 1
+                else:
                     continue
                 if old[0] != new[0]:
-                    if 0 <= old[0] < NEVER:
-                        delete(b"t" + _TIME.pack(old[0]) + key)
-                    if 0 <= new[0] < NEVER:
-                        put(b"t" + _TIME.pack(new[0]) + key, b"")
-                        timers_from = min(timers_from, new[0])
+                    moved.append((key, old[0], new[0]))
                 if old[1] != new[1]:
                     if new[1]:
                         put(b"u" + key, b"")
@@ -299,6 +296,13 @@ class Store:
                     else:
                         delete(b"u" + key)
                         unpublished -= 1
+            for key, old_ms, new_ms in moved:
+                if 0 <= old_ms < NEVER:
+                    delete(b"t" + time_of(old_ms) + key)
+                if 0 <= new_ms < NEVER:
+                    put(b"t" + time_of(new_ms) + key, b"")
+                    if new_ms < timers_from:
+                        timers_from = new_ms
             after = self.offset if offset is None else offset
             put(_STATE_KEY, _STATE.pack(_VERSION, after, written_s, people, unpublished))
             self._db.write(batch, self._unlogged)
@@ -310,14 +314,15 @@ class Store:
         self._people, self._unpublished, self._timers_from = people, unpublished, timers_from
 
     def _entries(self, records: Mapping[bytes, bytes | None], before: Mapping[bytes, Entry]) -> Mapping[bytes, Entry]:
-        """Return what the store has of the people of these records."""
+        """Return what the store has of the people of these records; nobody is left out, or ABSENT."""
         unknown = [key for key in records if key not in before and key[:1] != META]
         if not unknown:
             return before
         stored: Any = self._db.get([b"p" + key for key in unknown])
         entries = dict(before)
         for key, value in zip(unknown, stored, strict=True):
-            entries[key] = ABSENT if value is None else entry_of(value)
+            if value is not None:
+                entries[key] = entry_of(value)
         return entries
 
     # The files
