@@ -91,8 +91,9 @@ def read(
         reached = {place: span.begin for place, span in left.items()}
         heard = time.monotonic()
         while left:
-            found = consumer.consume(BATCH, 1.0)
+            found = consumer.consume(1, 0.5)  # for more than there are it would wait out the time
             if found:
+                found += consumer.consume(BATCH - 1, 0)
                 heard = time.monotonic()
                 messages = _within(consumer, found, left, reached)
                 report(sum(reached.values()) - sum(parts[place].begin for place in reached), total)

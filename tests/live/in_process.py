@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from identity.oneid import namer
 from identity.policy import Policy
 from ingest.admit import Admission
 from profiles import part as parts
@@ -18,6 +19,7 @@ from schemas.errors import InvalidEvent
 from schemas.event import Event, Source
 from schemas.firing import Firing
 from schemas.settings import Settings
+from schemas.topics import MAX_MESSAGE_BYTES
 from stream.broker import Broker
 from stream.connection import Connection
 from stream.dead_letters import dead_letter
@@ -51,11 +53,12 @@ class InProcess:
         self.bounced = 0
         self._partitions = settings.kafka.partitions
         self._admit = Admission(settings).admit
+        self.name = namer(settings.space)
         self._graph = LiveGraph(Policy.from_settings(settings), settings.space)
         engine = Engine(ruleset, settings)
         self._outbox: list[tuple[str, int, bytes | None, bytes, int]] = []
         self._now_ms = int(time.time() * 1000)
-        self._sent: dict[tuple[str, int], int] = Counter()
+        self.sent: dict[tuple[str, int], int] = Counter()
         self._read: dict[int, int] = Counter()
         self._waiting: dict[int, deque[bytes]] = {number: deque() for number in range(self._partitions)}
         self._requests: deque[bytes] = deque()
@@ -67,7 +70,7 @@ class InProcess:
                 engine,
                 People(),
                 self._say,
-                self._fire,
+                self.fire,
                 owns=lambda one_id, number=number: partition_of(one_id, self._partitions) == number,
                 refuse=self._refuse,
             )
@@ -126,7 +129,9 @@ class InProcess:
         for key, value in self._graph.changed():
             self._put("identity.graph", value, len(key) % self._partitions, key)
         producer = self.connection.producer(
-            transactional_id=f"{self.connection.prefix}in-process", queue_buffering_max_messages=5_000_000
+            message_max_bytes=MAX_MESSAGE_BYTES,
+            queue_buffering_max_messages=5_000_000,
+            transactional_id=f"{self.connection.prefix}in-process",
         )
         producer.init_transactions(30)
         producer.begin_transaction()
@@ -142,7 +147,7 @@ class InProcess:
         broker = Broker(self.connection)
         for stage, topic, partitions in (("resolve", "identity.requests", 1), ("profile", "events.identified", None)):
             offsets = {
-                (self.connection.topic(topic), number): self._sent[topic, number]
+                (self.connection.topic(topic), number): self.sent[topic, number]
                 - (len(self._waiting[number]) if stage == "profile" else 0)
                 for number in range(partitions or self._partitions)
             }
@@ -150,6 +155,9 @@ class InProcess:
 
     def one_id(self, ident: str) -> str:
         return self._graph.graph.one_id(ident) or ""
+
+    def partition(self, one_id: str) -> int:
+        return partition_of(one_id, self._partitions)
 
     # Stages
 
@@ -192,7 +200,7 @@ class InProcess:
         reason = "too_late" if outcome == TOO_LATE else "id_conflict"
         self._put("events.deadletter", dead_letter(reason, "no", RAW, 0, offset, self._raw[offset]), 0)
 
-    def _fire(self, firing: Firing) -> None:
+    def fire(self, firing: Firing) -> None:
         self._put(f"triggers.{firing.rule}", firing_message(firing), partition_of(firing.one_id, self._partitions))
 
     # What they write
@@ -210,4 +218,4 @@ class InProcess:
     def _put(self, topic: str, value: bytes, partition: int, key: bytes | None = None) -> None:
         self._now_ms += 1  # so that the order of all messages can be told
         self._outbox.append((self.connection.topic(topic), partition, key, value, self._now_ms))
-        self._sent[topic, partition] += 1
+        self.sent[topic, partition] += 1

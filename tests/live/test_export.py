@@ -8,11 +8,15 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from ingest.admit import Admission
 from lake.reading import Folder
-from schemas.errors import InvalidEvent
+from schemas.errors import InvalidEvent, StateError
+from schemas.firing import Firing
 from schemas.settings import Settings
+from schemas.times import parse_rfc3339
 from stream.connection import Connection
 from stream.export import TABLES, export
 from stream.replay import replay
@@ -110,3 +114,154 @@ def test_what_was_published_in_order_gives_the_tables_of_its_replay(
     with duckdb.connect(str(out / "kith.duckdb"), read_only=True) as database:
         tables = {name for (name,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     assert tables == {table.name for table in TABLES}
+
+
+def test_an_event_worked_off_after_a_later_one_of_its_person_is_late_and_one_left_out_is_no_event(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    member, device = "member_id:m1", "device_id:d1"
+    live = InProcess(connection, settings)
+    live.publish(
+        [
+            event("a", "app.opened", "2026-03-01T00:00:00Z", member),
+            event("b", "app.opened", "2026-03-03T00:00:00Z", member, device),
+            event("late", "app.opened", "2026-03-02T00:00:00Z", device),  # another part, the same person
+            event("same", "app.opened", "2026-03-03T00:00:00Z", member),
+            event("other", "app.opened", "2026-03-01T00:00:00Z", "member_id:m2"),
+            event("a", "app.opened", "2026-03-01T00:00:00Z", member),  # came before, so it is no late event
+            event("a", "app.opened", "2026-03-04T00:00:00Z", member),  # the id belongs to another event
+            event("b", "app.opened", "2026-02-01T00:00:00Z", "member_id:m3"),  # so it does live, in another part
+            event("old", "app.opened", "2026-02-01T00:00:00Z", "member_id:m2"),
+            b"nonsense",
+        ]
+    )
+    live.advance(parse_rfc3339("2026-03-05T00:00:00Z"))
+    live.publish([event("behind", "app.opened", "2026-03-04T12:00:00Z", member)])
+    live.commit()
+    summary = export(connection, settings, tmp_path / "out")
+    late = {row["event_id"]: row["late_by_ms"] for row in rows(tmp_path / "out", "late_events")}
+    assert late == {"late": DAY_MS, "old": 28 * DAY_MS, "behind": DAY_MS // 2}
+    found = [(row["event_id"], row["part"]) for row in rows(tmp_path / "out", "events")]
+    assert sorted(found) == [
+        ("a", member),
+        ("b", member),
+        ("b", "member_id:m3"),
+        ("behind", member),
+        ("late", device),
+        ("old", "member_id:m2"),
+        ("other", "member_id:m2"),
+        ("same", member),
+    ]
+    letters = [(row["source"], row["line"], row["reason"]) for row in rows(tmp_path / "out", "deadletters")]
+    assert letters == [("events.customer/0", 7, "id_conflict"), ("events.customer/0", 10, "not_json")]
+    assert (summary["late_events"], summary["deadletters"]) == (3, 2)
+    assert summary["until"] == "2026-03-05T00:00:00.000Z"
+
+
+def test_a_part_that_nobody_has_read_yet_belongs_to_whom_it_was_sent(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    first, second = people_apart(live)
+    for number, member in enumerate((first, second)):
+        live.publish(
+            event(f"{member}-{n}", "app.opened", f"2026-03-0{n + 1}T00:00:00Z", member) for n in range(number + 2)
+        )
+    taker, giver = (live.partition(live.one_id(member)) for member in (first, second))
+    live.held = {taker}
+    ends = {
+        end: {"kind": "member_id", "value": member.partition(":")[2]} for end, member in (("a", first), ("b", second))
+    }
+    link = {"id": "l", "type": "customer.linked", "time": "2026-03-09T00:00:00Z", "data": ends}
+    live.publish([json.dumps(link).encode()])
+    assert giver != taker
+    live.commit()
+    summary = export(connection, settings, tmp_path / "held")
+    profiles = rows(tmp_path / "held", "profiles")
+    assert [(row["one_id"], row["events"]) for row in profiles] == [(live.one_id(first), 5)]
+    assert (summary["complete"], summary["parts_under_way"], summary["parts_not_there_yet"]) == (False, 1, 0)
+    assert summary["unread"]["profile"] > 0
+
+    live.held = {giver}  # nothing more to read there
+    live.work()
+    live.commit()
+    summary = export(connection, settings, tmp_path / "worked-off")
+    assert rows(tmp_path / "worked-off", "profiles") == profiles
+    assert (summary["complete"], summary["parts_under_way"], summary["unread"]) == (True, 0, {})
+
+
+def test_a_part_whose_giver_has_not_read_the_change_counts_with_its_owner(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    first, second = people_apart(live)
+    live.publish(event(member, "app.opened", "2026-03-01T00:00:00Z", member) for member in (first, second))
+    live.held = {live.partition(live.one_id(member)) for member in (first, second)}
+    ends = {
+        end: {"kind": "member_id", "value": member.partition(":")[2]} for end, member in (("a", first), ("b", second))
+    }
+    link = {"id": "l", "type": "customer.linked", "time": "2026-03-09T00:00:00Z", "data": ends}
+    live.publish([json.dumps(link).encode()])
+    live.commit()
+    summary = export(connection, settings, tmp_path / "out")
+    assert [row["events"] for row in rows(tmp_path / "out", "profiles")] == [2]
+    assert (summary["complete"], summary["people"]) == (False, 1)
+
+
+def people_apart(live: InProcess) -> tuple[str, str]:
+    """Two members whose people live in different partitions, the first of whom stays when they merge."""
+    members = [f"member_id:m{number}" for number in range(20)]
+    namer = live.name
+    first = members[0]
+    second = next(member for member in members if live.partition(namer(member)) != live.partition(namer(first)))
+    return first, second
+
+
+def test_a_trigger_that_stands_twice_stops_the_export_and_leaves_nothing(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    firing = Firing("t-1", "welcome", 1, "x", None, "e", 1, "member_id:m", 1, 1, 1, "fired", None, "", (), (), {})
+    live.fire(firing)
+    live.fire(firing)
+    live.commit()
+    with pytest.raises(StateError, match="t-1"):
+        export(connection, settings, tmp_path / "out")
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_the_command_writes_the_tables_and_says_what_is_missing(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    config = tmp_path / "kith.yaml"
+    config.write_text(
+        f"kafka: {{brokers: '{settings.kafka.brokers}', prefix: '{settings.kafka.prefix}', partitions: 3}}\n"
+    )
+    options = ["--config", str(config), "--out", str(tmp_path / "out")]
+    missing = CliRunner().invoke(main, ["export", *options])
+    assert missing.exit_code == 1
+    assert "kith topics create" in missing.stderr
+    live = InProcess(connection, settings)
+    live.publish([event("a", "app.opened", "2026-03-01T00:00:00Z", "member_id:m1")])
+    live.commit()
+    early = CliRunner().invoke(main, ["export", *options, "--until", "2026-02-01T00:00:00Z"])
+    assert (early.exit_code, "--until: before the last event, 2026-03-01" in early.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(main, ["export", *options, "--until", "2026-03-02T00:00:00Z", "--quiet"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "as of 2026-03-02T00:00:00.000Z" in done.stdout
+    assert (Folder(tmp_path / "out").summary["events"], Folder(tmp_path / "out").settings) == (
+        1,
+        Settings.model_validate({"kafka": settings.kafka.model_dump() | {"replication": None}}),
+    )
+    shown = CliRunner().invoke(main, ["profile", "show", "member_id:m1", "--from", str(tmp_path / "out")])
+    assert shown.exit_code == 0
+
+
+def test_a_kafka_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.broker.Broker.__init__.__defaults__", (1.0,))
+    options = ["export", "--out", str(tmp_path / "out")]
+    result = CliRunner(env={"KITH_KAFKA__BROKERS": "127.0.0.1:1"}).invoke(main, options)
+    assert result.exit_code == 1
+    assert "127.0.0.1:1" in result.stderr
+    assert list(tmp_path.iterdir()) == []
