@@ -15,11 +15,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.contract import FAMILIES
 from schemas.errors import Reason, StateError
+from schemas.event import Source
 from schemas.topics import MAX_MESSAGE_BYTES
 from stream.batches import Place
 from stream.broker import Broker
 from stream.connection import Connection
 from stream.dead_letters import TOPIC, DeadLetter, decode
+from stream.originals import Originals
 from stream.reading import Span, read, spans
 
 log = logging.getLogger(__name__)
@@ -43,8 +45,8 @@ class Letter(NamedTuple):
 
 
 class Redriven(msgspec.Struct):
-    """What was sent again by topic, and what was left by why: `sent before`, `cut` (only its beginning is kept),
-    `no such topic`.
+    """What was sent again by topic, and what was left by why: `sent before`, `no such topic`, `cut` (only its
+    beginning is kept, here and in its topic).
     """
 
     sent: Counter[str] = msgspec.field(default_factory=Counter)
@@ -113,13 +115,17 @@ def redrive(
         if why is not None:
             done.left[why] += 1
             continue
+        value = _whole(each, connection)
+        if value is None:
+            done.left["cut"] += 1
+            continue
         done.sent[each.letter.source] += 1
         if dry_run:
             continue
         name = connection.topic(each.letter.source)
         while True:
             try:
-                producer.produce(name, each.letter.raw, each.key, on_delivery=undelivered)
+                producer.produce(name, value, each.key, on_delivery=undelivered)
             except BufferError:
                 producer.poll(0.1)
             except KafkaException as error:
@@ -144,11 +150,19 @@ def redrive(
 def _kept_back(
     each: Letter, connection: Connection, there: Mapping[str, int], known: Mapping[str, Mapping[Place, int]]
 ) -> str | None:
-    if each.offset < known.get(each.letter.reason, {}).get(each.place, 0):
-        return "sent before"
     if each.letter.source not in SOURCES or connection.topic(each.letter.source) not in there:
         return "no such topic"
-    return None if each.letter.size is None else "cut"
+    return "sent before" if each.offset < known.get(each.letter.reason, {}).get(each.place, 0) else None
+
+
+def _whole(each: Letter, connection: Connection) -> bytes | None:
+    """Return the original's bytes; of a letter that holds only the beginning as long as Kafka keeps the original."""
+    letter = each.letter
+    if letter.size is None:
+        return letter.raw
+    spot = Source(connection.topic(letter.source), letter.partition, letter.offset, 0, 0)
+    found = Originals(connection).fetch([spot]).get((spot.topic, spot.partition, spot.offset))
+    return None if found is None or len(found[1]) != letter.size else found[1]
 
 
 def _group(connection: Connection, reason: str) -> str:

@@ -81,3 +81,13 @@ def test_what_cannot_be_sent_is_left_and_said(ready: Connection) -> None:
     done = redrive(ready)
     assert (done.sent, done.left) == ({}, {"cut": 1, "no such topic": 1})
     assert sent(ready) == []
+
+
+def test_a_letter_that_was_cut_is_sent_whole_as_long_as_the_original_is_there(ready: Connection) -> None:
+    original = b"x" * (MAX_RAW_BYTES + 1)
+    producer = ready.producer(message_max_bytes=16 << 20)
+    producer.produce(ready.topic("events.order"), original, b"the key", partition=1)
+    producer.flush(10)
+    bury(ready, dead_letter("too_large", "", "events.order", 1, 0, original))
+    assert redrive(ready).sent == {"events.order": 1}
+    assert sent(ready) == [("events.order", b"the key", original)] * 2

@@ -129,6 +129,7 @@ def test_the_table_of_topics_names_each_once_with_its_key_and_cleanup() -> None:
         "identity.graph",
         "profiles.state",
         "profiles",
+        "alarms.state",
     ]
     assert topic("triggers.{rule}").named("cart-abandon") == "triggers.cart-abandon"
     for family, types in FAMILIES.items():
