@@ -194,7 +194,7 @@ class ApiServer:
             return
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-        if not hmac.compare_digest(given.strip().encode(), self._key.encode()):
+        if not hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._key.encode()):
             raise _AnswerError(401, "the key is missing or wrong: Authorization: Bearer KEY, or X-API-Key: KEY")
 
     async def _health(self, request: web.Request) -> web.StreamResponse:

@@ -6,9 +6,9 @@ others.
 
 import threading
 import time
-from typing import Any
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from schemas.errors import TransientError
 from stream.connection import Connection
@@ -31,7 +31,7 @@ class Owners:
         self._group = connection.group(stage)
         self._topic = connection.topic(topic)
         self._connection = connection
-        self._admin: Any = None
+        self._admin: AdminClient | None = None
         self._lock = threading.Lock()
         self._addresses: dict[int, str] = {}
         self._asked_at = float("-inf")
@@ -54,7 +54,8 @@ class Owners:
 
     def _ask(self) -> dict[int, str]:
         if self._admin is None:
-            self._admin = self._connection.admin()
+            # What goes wrong is told by the error raised here, so librdkafka need not write to standard error.
+            self._admin = AdminClient(self._connection.options() | {"log_level": 0})
         try:
             (future,) = self._admin.describe_consumer_groups([self._group], request_timeout=ANSWER_S).values()
             group = future.result(ANSWER_S)
