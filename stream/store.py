@@ -73,16 +73,16 @@ class Store:
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
         self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]
-        self._unlogged.memtable_insert_hint_per_batch = True  # type: ignore[assignment,method-assign]
+        self._unlogged.memtable_insert_hint_per_batch = True
         self._scan = ReadOptions()
         self._scan.fill_cache(False)  # type: ignore[call-arg]
         self._failed: str | None = None
         self._db = self._open()
         state = self._state()
-        if state is not None and state[0] == _VERSION and state[1] > 0 and time.time() - state[2] > max_age_s:
-            log.warning("the store %s was last written long ago and is restored anew", path)
-            state = None
         if state is None or state[0] != _VERSION:
+            state = self._fresh()
+        elif (state[1] or state[3]) and time.time() - state[2] > max_age_s:
+            log.warning("the store %s was last written long ago and is restored anew", path)
             state = self._fresh()
         _, self.offset, self._written_s, self._people, self._unpublished = state
         self._timers_from = 0

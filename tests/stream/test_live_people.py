@@ -10,13 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.events import lines
+from ingest.admit import Admission
 from profiles.part import Part, new_part
 from schemas.errors import StateError
 from schemas.event import Event, Link, Source
+from schemas.firing import Firing
+from schemas.settings import Settings
 from stream.live_people import LivePeople
 from stream.person import ABSENT, MoveItem, Person, clock_of, entry_of, freeze, thaw
 from stream.store import META, Store
 from tests.profiles.support import event_lists, fold_all
+from tests.stream.helpers import pipeline
 from triggers.instances import NEVER
 
 TIMES = st.integers(0, 20) | st.just(NEVER)
@@ -240,6 +245,56 @@ def test_what_waits_in_the_queue_survives_in_its_order() -> None:
 def test_what_is_no_person_is_refused(stored: bytes) -> None:
     with pytest.raises(StateError, match="wipe the store"):
         thaw("p1", stored)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_the_stage_does_the_same_on_live_people_as_on_people_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    conf = Settings()
+    admit = Admission(conf).admit
+    events = sorted((admit(line) for line in lines(12)), key=lambda event: event.time_ms)
+    fired: list[list[Firing]] = [[], []]
+    plain = pipeline(conf, fired[0].append, partitions=3)
+    live = pipeline(conf, fired[1].append, partitions=3)
+    folder = tmp_path_factory.mktemp("stores")
+    stores = [Store(folder / str(number), memory_mb=1) for number in range(3)]
+    waiting: list[list[Any]] = [[], [], []]
+    most = data.draw(st.integers(1, 6))
+
+    def use(number: int) -> None:
+        live.stages[number].people = LivePeople(stores[number], most)  # type: ignore[assignment]
+
+    for number in range(3):
+        use(number)
+    for event in events:
+        plain.send(event)
+        live.send(event)
+        number, what = data.draw(st.tuples(st.integers(0, 2), st.sampled_from(["", "collect", "written", "reopen"])))
+        people: Any = live.stages[number].people
+        if what == "collect" and len(waiting[number]) < 2:
+            waiting[number].append(people.collect())
+        elif what == "written" and waiting[number]:
+            people.written(waiting[number].pop(0), 1)
+        elif what == "reopen":
+            for records in [*waiting[number], people.collect()]:
+                people.written(records, 1)
+            waiting[number] = []
+            stores[number].close()
+            stores[number] = Store(folder / str(number), memory_mb=1)
+            use(number)
+    end_ms = events[-1].time_ms + 40 * 86_400_000
+    plain.advance(end_ms)
+    for stage in live.stages:
+        due: Any = stage.people
+        stage.fire(due.due(end_ms, 1 << 40), end_ms)
+    assert sorted(map(repr, fired[1])) == sorted(map(repr, fired[0])) != []
+    for one, other in zip(plain.stages, live.stages, strict=True):
+        assert [freeze(person) for person in other.people.each()] == [freeze(person) for person in one.people.each()]
+    for store in stores:
+        store.close()
+    shutil.rmtree(folder)
 
 
 def test_meta_records_never_meet_people(store: Store) -> None:
