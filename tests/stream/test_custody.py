@@ -63,6 +63,7 @@ def chains_of(seed: int, count: int = 140) -> list[Event]:
         for number in range(4)
         for kind in ("member_id", "phone", "device_id")
     ]
+    shown = [(end,) for end in ends] + [tuple(rng.sample(ends, 2)) for _ in range(6)]
     lines: list[bytes] = []
 
     def add(kind: str, **rest: Any) -> None:
@@ -80,7 +81,7 @@ def chains_of(seed: int, count: int = 140) -> list[Event]:
                 a, b = rng.choice(pairs)
                 add("customer.unlinked", data={"a": a, "b": b})
         else:
-            identifiers = {end["kind"]: end["value"] for end in rng.sample(ends, rng.choice([1, 1, 1, 2]))}
+            identifiers = {end["kind"]: end["value"] for end in rng.choice(shown)}
             item = {"sku": f"S{rng.randrange(3)}", "quantity": 1, "unit_price": "10"}
             order = {"order_id": f"o{len(lines)}", "items": [item], "amount": "10", "currency": "CNY"}
             kind, data = rng.choice([("cart.added", item), ("cart.added", item), ("order.paid", order)])
@@ -182,10 +183,9 @@ def test_the_world_is_as_rough_as_it_should_be(build: Build) -> None:
         totals["moved"] += world.moved
         totals["crashed"] += world.crashed
         totals["frozen"] += world.most_frozen
-        totals["steps"] += world.graph.step
-    assert totals["bounced"] > 20
-    assert totals["moved"] > 100
-    assert totals["crashed"] > 100
+    assert totals["bounced"] > 10
+    assert totals["moved"] > 50
+    assert totals["crashed"] > 40
     assert totals["frozen"] >= 4
 
 
