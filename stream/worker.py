@@ -37,6 +37,7 @@ from stream.stage_profile import ProfileWork
 from stream.stage_resolve import ResolveWork
 from stream.topics import create
 from stream.transaction import RESTARTS, start_anew
+from stream.watching import Watch
 from triggers.engine import Engine
 from triggers.rules import RuleSet
 
@@ -99,8 +100,10 @@ class Worker:
         partitions = self._partitions()
         view = GraphView(folder / "graph", settings.worker.identifiers_in_memory)
         self.follower = Follower(connection, view, partitions["identity.graph"], self.failed)
-        api = ApiServer(settings, self.metrics, self)
+        watch = Watch(self)
+        api = ApiServer(settings, self.metrics, watch)
         address = api.start()
+        watch.start()
         (folder / "address").write_text(address + "\n")
         app = make_app(settings, connection, self.name, folder / "faust")
         works: list[Any] = []
@@ -139,7 +142,7 @@ class Worker:
             self.failed(error)
         finally:
             starting.cancel()
-            await self._shut_down(api, view)
+            await self._shut_down(api, watch, view)
             app_stop.set()
             await asyncio.wait({ended}, timeout=20)
 
@@ -179,7 +182,7 @@ class Worker:
             stopping.cancel()
             healthy.cancel()
 
-    async def _shut_down(self, api: ApiServer, view: GraphView) -> None:
+    async def _shut_down(self, api: ApiServer, watch: Watch, view: GraphView) -> None:
         loop = asyncio.get_running_loop()
         if self._error is None:
             log.info("worker %s stops", self.name)
@@ -189,8 +192,9 @@ class Worker:
             await loop.run_in_executor(None, self.live_clock.stop)
         if self.follower is not None:
             await loop.run_in_executor(None, self.follower.stop)
+        await loop.run_in_executor(None, watch.stop)
+        await loop.run_in_executor(None, api.stop)
         view.close()
-        api.stop()
 
     def failed(self, error: BaseException) -> None:
         """Hear, from any thread, of an error after which only a fresh start helps."""

@@ -168,10 +168,11 @@ def test_a_channel_loses_nothing_while_workers_come_and_go(settings: Settings, c
         return app
 
     with running(make):
-        for name in ("b", "c"):
-            with running(lambda name=name: worker(settings, connection, name)):  # type: ignore[misc]
-                before = len(got)
-                wait(lambda before=before: len(got) > before + 100)  # type: ignore[misc]
+        with running(lambda: worker(settings, connection, "b")):
+            before = len(got)
+            wait(lambda: len(got) > before + 100)
+        before = len(got)
+        wait(lambda: len(got) > before + 100)
     assert got == list(range(len(got)))
 
 
