@@ -126,7 +126,8 @@ class Worker:
         if "control" in self.stages:
             control.register(app, settings, connection, self.metrics, self.clock)
             alarms.register(app, settings, connection, self.metrics)
-            webhooks.register(app, settings, connection, self.metrics, [rule.name for rule in ruleset.rules])
+            rules = [rule.name for rule in ruleset.rules]
+            webhooks.register(app, settings, connection, self.metrics, rules, live=live)
         ready = asyncio.Event()
         app_stop = asyncio.Event()  # the app goes on until its agents have committed what is under way
         ended = asyncio.create_task(run(app, app_stop, ready))
