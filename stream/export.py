@@ -50,6 +50,9 @@ GRAPH = "identity.graph"
 OTHERS = ("events.identified", "identity.requests", "events.deadletter", "identity.changes")
 TRIGGERS = "triggers."
 
+READ_HERE = {"resolve": "identity.requests", "profile": "events.identified"}
+"""Stages whose input is read here, so that what is left to them can be counted."""
+
 SETTLE_S = 2.0
 """Seconds to wait for an instant without open transactions, so that all topics say the same; under load none comes."""
 
@@ -135,7 +138,8 @@ class _Export:
         self._folder = folder
         self._scratch = scratch
         self._progress = progress
-        self._unread: dict[str, int] = {}
+        self._unread: Counter[str] = Counter()
+        self._done: dict[Place, int] = {}
         self._gone: dict[str, int] = {}
         self._clocks: dict[int, int] = {}
         self._reasons: Counter[str] = Counter()
@@ -160,14 +164,15 @@ class _Export:
             for partition in range(topics[connection.topic(name)]):
                 self._sources[f"{name}/{partition}"] = len(self._sources)
         triggers = [name for name in there if name.startswith(TRIGGERS)]
-        settle(connection, [STATE, GRAPH, *OTHERS, *triggers], SETTLE_S)
-        identified = connection.topic("events.identified")
-        done = broker.committed(
-            connection.group("profile"), [(identified, partition) for partition in range(topics.get(identified, 0))]
-        )
         for stage in lag(connection):
-            if stage.lag:
-                self._unread[stage.stage] = self._unread.get(stage.stage, 0) + stage.lag
+            if stage.lag and stage.stage not in READ_HERE:
+                self._unread[stage.stage] += stage.lag
+        settle(connection, [STATE, GRAPH, *OTHERS, *triggers], SETTLE_S)
+        for name, bare in READ_HERE.items():
+            topic = connection.topic(bare)
+            places = [(topic, partition) for partition in range(topics.get(topic, 0))]
+            self._done.update(broker.committed(connection.group(name), places))
+        broker.close()
         state = spans(connection, [STATE])
         others = spans(connection, [*OTHERS, *triggers])
         graph = spans(connection, [GRAPH])
@@ -175,14 +180,14 @@ class _Export:
         takers: dict[str, Callable[[list[Message]], None]] = {
             STATE: self._state,
             GRAPH: self._graph_rows,
-            "events.identified": partial(self._identified, done=done),
+            "events.identified": self._identified,
             "identity.requests": self._requests,
             "events.deadletter": self._dead,
             "identity.changes": self._identity_changes,
             **dict.fromkeys(triggers, self._fired),
         }
         for messages in read(connection, {**state, **others, **graph}, partial(self._progress, "messages")):
-            for topic, some in groupby(messages, Message.topic):
+            for (topic, _), some in groupby(messages, lambda message: (message.topic(), message.partition())):
                 takers[connection.bare(topic or "")](list(some))
         self._build()
 
@@ -198,7 +203,7 @@ class _Export:
         types, late, last_ms = self._events.complete(folder, owners)
         now_ms = self._instant(until_ms, last_ms)
         owned = sum(graph.has_part(ident) for _, idents in graph.people() for ident in idents)
-        self._people.place(graph.one_id, owned, scattered=bool(self._unread.get("profile")))
+        self._people.place(graph.one_id, owned, scattered=bool(self._unread["profile"]))
         totals = write_people(folder, graph, [self._people], self._settings, now_ms, self._progress)
         write_evidence(folder, graph)
         self._changes.complete(folder)
@@ -218,8 +223,8 @@ class _Export:
             **{change: self._announced[change] for change in ("merged", "split", "refused", "hub")},
             "triggers": sum(self._outcomes.values()),
             "until": format_ms(now_ms),
-            "complete": not self._unread and not any(under_way.values()),
-            "unread": self._unread,
+            "complete": not any(self._unread.values()) and not any(under_way.values()),
+            "unread": dict(sorted(self._unread.items())),
             **under_way,
             "no_longer_in_kafka": self._gone,
             "events_by_type": types,
@@ -239,7 +244,8 @@ class _Export:
         for message in messages:
             put(int(message.partition() or 0), message.key() or b"", message.value())
 
-    def _identified(self, messages: list[Message], done: dict[Place, int]) -> None:
+    def _identified(self, messages: list[Message]) -> None:
+        self._count_unread("profile", messages)
         add, bare, clocks = self._events.add, self._connection.bare, self._clocks
         for message in messages:
             said = _decoded(_read_identified, message)
@@ -247,18 +253,29 @@ class _Export:
             if type(said) is EventHead:
                 add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
             elif type(said) is PartMessage:
-                if offset >= done.get((str(message.topic()), partition), 0):
+                if offset >= self._done.get((str(message.topic()), partition), 0):
                     self._people.travels(said.one_id, parts.decode(said.state))
             elif type(said) is ClockMessage:
                 clocks[partition] = max(said.to_ms, clocks.get(partition, 0))
 
     def _requests(self, messages: list[Message]) -> None:
         """Take stewards' commands, which are addressed to nobody and so stand here only."""
+        self._count_unread("resolve", messages)
         add, bare = self._events.add, self._connection.bare
         for message in messages:
             said = _decoded(_read_identified, message)
             if type(said) is EventHead and not said.idents:
                 add((-1, message.offset(), message.timestamp()[1], None, *_columns(said, bare)))
+
+    def _count_unread(self, stage: str, messages: list[Message]) -> None:
+        """Count the messages that a stage had before it; its offsets are from before the ends of the topics."""
+        done = self._done
+        last = messages[-1]
+        if int(last.offset() or 0) < done.get((str(last.topic()), int(last.partition() or 0)), 0):
+            return
+        for message in messages:
+            if int(message.offset() or 0) >= done.get((str(message.topic()), int(message.partition() or 0)), 0):
+                self._unread[stage] += 1
 
     def _dead(self, messages: list[Message]) -> None:
         for message in messages:
