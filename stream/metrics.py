@@ -4,6 +4,7 @@ Numbers are added once for each batch, or for each thing that is rare. No label 
 docs/operations.md says what each metric is for; the dashboard and the alerts in `deploy/` read them.
 """
 
+import time
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -23,6 +24,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.names: dict[str, tuple[str, ...]] = {}
         self._process = ProcessCollector(registry=self.registry)
+        self._worked_at: dict[str, float] = {}
         self._started = self._gauge("kith_start_time_seconds", "When the worker last started, in epoch seconds.")
         self._started.set_to_current_time()  # of the process it is another: a worker starts anew within its process
         self._events = self._counter("kith_events", "Messages worked off.", "stage")
@@ -75,18 +77,27 @@ class Metrics:
         """A batch was worked off, its commit yet to come."""
         self._events.labels(stage).inc(messages)
         self._batch.labels(stage).observe(seconds)
+        self._worked_at.setdefault(stage, time.monotonic())
 
     def committed(self, stage: str, seconds: float) -> None:
         """A batch was committed."""
         self._commit.labels(stage).observe(seconds)
+        self._worked_at.pop(stage, None)
 
     def aborted(self, stage: str) -> None:
         """A transaction was undone."""
         self._aborts.labels(stage).inc()
+        self._worked_at.pop(stage, None)
 
     def rebalanced(self, stage: str) -> None:
         """Partitions came."""
         self._rebalances.labels(stage).inc()
+        self._worked_at.pop(stage, None)
+
+    def uncommitted_s(self, stage: str) -> float:
+        """Return how long ago a batch was worked off that nothing has been heard of since."""
+        worked_at = self._worked_at.get(stage)
+        return 0.0 if worked_at is None else time.monotonic() - worked_at
 
     def partitions(self, stage: str, held: int, expected: int) -> None:
         """This worker has so many partitions of those that all workers should have."""

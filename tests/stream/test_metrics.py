@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,25 @@ def test_what_is_no_longer_told_of_is_no_longer_shown() -> None:
         ("identify", "events.order", "0"),
     }
     assert {key[1:] for key in found if key[0] == "kith_state_bytes"} == {("graph",)}
+
+
+def test_a_batch_of_which_nothing_is_heard_is_noticed() -> None:
+    metrics = Metrics()
+    heard: list[Callable[[], None]] = [
+        lambda: metrics.committed("profile", 0.1),
+        lambda: metrics.aborted("profile"),
+        lambda: metrics.rebalanced("profile"),
+    ]
+    for hear in heard:
+        assert metrics.uncommitted_s("profile") == 0
+        metrics.batch("profile", 1, 0.1)
+        time.sleep(0.002)
+        waited_s = metrics.uncommitted_s("profile")
+        assert waited_s >= 0.002
+        metrics.batch("profile", 1, 0.1)
+        assert metrics.uncommitted_s("profile") >= waited_s
+        assert metrics.uncommitted_s("identify") == 0
+        hear()
 
 
 def test_two_workers_in_one_process_count_each_their_own() -> None:
