@@ -260,6 +260,11 @@ class _Consumer(aiokafka.Consumer):
 
 
 class _ConsumerThread(aiokafka.AIOKafkaConsumerThread):
+    async def stop(self) -> None:
+        """Stop the thread; after a crash it has ended by itself, and its loop with it."""
+        if not self.thread_loop.is_closed():
+            await super().stop()
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # read when it starts; there is no setting for it

@@ -89,10 +89,12 @@ def with_targets(settings: Settings, **targets: Any) -> Settings:
     return Settings.model_validate({**settings.model_dump(exclude_unset=True), "webhooks": targets})
 
 
-def worker(settings: Settings, connection: Connection, metrics: Metrics | None = None) -> faust.App:
+def worker(
+    settings: Settings, connection: Connection, metrics: Metrics | None = None, *, live: bool = True
+) -> faust.App:
     app = make_app(settings, connection, "a", Path(settings.worker.data))
     environ = {"HOOK": SECRET}
-    webhooks.register(app, settings, connection, metrics or Metrics(), ["r1", "r2"], environ)
+    webhooks.register(app, settings, connection, metrics or Metrics(), ["r1", "r2"], environ, live=live)
     return app
 
 
@@ -239,6 +241,20 @@ def test_what_a_stop_interrupts_is_delivered_again_with_its_key(
         wait(lambda: settled(connection, "hook", 2))
     assert receiver.ids().count("r1-0") == 1
     assert read(connection, "webhooks.deadletter") == []
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_backfill_delivers_nothing(settings: Settings, connection: Connection, receiver: Receiver) -> None:
+    settings = with_targets(settings, hook={"url": receiver.url})
+    with running(lambda: worker(settings, connection, live=False)):
+        publish(connection, "triggers.r1", firing(0))
+        time.sleep(1)
+        assert not begun(connection, "hook")
+    with running(lambda: worker(settings, connection)):
+        wait(lambda: begun(connection, "hook"))
+        publish(connection, "triggers.r1", firing(1))
+        wait(lambda: receiver.requests)
+    assert receiver.ids() == ["r1-1"]
 
 
 def test_wrong_targets_are_refused_at_the_start(settings: Settings, connection: Connection, tmp_path: Path) -> None:
