@@ -96,9 +96,12 @@ class BatchSource:
         self._in_flight = 0
         self._rewind = False
         self._rebalancing = False
+        self._rebalanced = False
         self._running = True
         self._error: BaseException | None = None
         self.epoch = 0
+        self.group: Any = None
+        """What fences a transaction of a worker that lost its partitions; asking for it in a rebalance would block."""
         self.assigned: set[Place] = set()
         self.beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"read {group}", daemon=True)
@@ -113,10 +116,6 @@ class BatchSource:
             self._running = False
             self._changed.notify_all()
         self._thread.join(60)
-
-    def group_metadata(self) -> Any:
-        """Return what fences a transaction of a worker that lost its partitions."""
-        return self._consumer.consumer_group_metadata()
 
     def begin(self) -> int | None:
         """Begin a batch without messages; return its epoch, or None if it is no good moment."""
@@ -175,7 +174,12 @@ class BatchSource:
                 return
         if self._rewind:
             self._seek_committed()
+        self._rebalanced = False
         messages = self._read()
+        if self._rebalanced:  # while reading: what was read of partitions that went is their new owner's business
+            messages = [m for m in messages if (m.topic(), m.partition()) in self.assigned]
+        if self._rebalanced or messages:
+            self.group = self._consumer.consumer_group_metadata()
         if messages:
             with self._changed:
                 self._in_flight += 1
@@ -277,6 +281,7 @@ class BatchSource:
         consumer.incremental_assign(committed)
         places = {(place.topic, place.partition) for place in committed}
         self.assigned |= places
+        self._rebalanced = True
         if self._merger is not None:
             self._merger.opened(places)
 
@@ -303,6 +308,7 @@ class BatchSource:
 
     def _gone(self, partitions: list[TopicPartition]) -> None:
         places = [(place.topic, place.partition) for place in partitions]
+        self._rebalanced = True
         self.assigned.difference_update(places)
         if self._merger is not None:
             self._merger.closed(places)

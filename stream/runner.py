@@ -76,7 +76,7 @@ class Runner:
         self._metrics = metrics
         self._failed = failed
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"commit {work.name}")
-        self._pending: tuple[asyncio.Future[tuple[float, dict[int, int]]], int] | None = None
+        self._pending: asyncio.Future[tuple[float, dict[int, int]]] | None = None
         self._positions: dict[Place, int] = {}
         self._broken: set[Spot] = set()
         self._channel: Any = None
@@ -148,6 +148,9 @@ class Runner:
         async for batch in stream:
             try:
                 await self._handle(batch)
+                # Nothing may stay uncommitted while nothing comes: whoever waits for it would wait for ever.
+                if self._channel.queue.empty():
+                    await self._settle()
             except BaseException as error:
                 self._failed(error)
                 raise
@@ -169,7 +172,7 @@ class Runner:
             source.done()
             return
         started = time.perf_counter()
-        outbox = self._tick_work() if not batch.messages else await self._process(batch)
+        outbox = await self._process(batch) if batch.messages else self.work.tick()
         if outbox is None:
             source.done()
             return
@@ -181,12 +184,7 @@ class Runner:
             return
         self._positions |= offsets
         assert self._loop is not None  # noqa: S101
-        self._pending = (self._loop.run_in_executor(self._pool, self._commit, outbox, offsets), batch.epoch)
-        if self._channel.queue.empty():
-            await self._settle()
-
-    def _tick_work(self) -> Outbox | None:
-        return self.work.tick()
+        self._pending = self._loop.run_in_executor(self._pool, self._commit, outbox, offsets)
 
     async def _process(self, batch: Batch) -> Outbox | None:
         """Work a batch off; a message that breaks the work is put aside, and the batch worked off without it."""
@@ -214,14 +212,14 @@ class Runner:
         assert self.source is not None  # noqa: S101
         started = time.perf_counter()
         ends = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        delivered = self._transactions.commit(outbox, ends, self.source.group_metadata())
+        delivered = self._transactions.commit(outbox, ends, self.source.group)
         return time.perf_counter() - started, delivered
 
     async def _settle(self) -> None:
         """Wait for the commit that is under way, and make it count or undo what it was about."""
         if self._pending is None:
             return
-        (future, _), self._pending = self._pending, None
+        future, self._pending = self._pending, None
         source = self.source
         assert source is not None  # noqa: S101
         try:
