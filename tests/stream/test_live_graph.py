@@ -14,7 +14,7 @@ from tests.identity.test_graph_property import event, random_history
 from tests.identity.test_journal import content
 from tests.stream.test_graph_log import batches, restored, run, same
 
-SEEDS = 120
+SEEDS = 60
 
 
 def some(seed: int = 7) -> tuple[Policy, list[Event]]:
