@@ -100,10 +100,14 @@ class Graph:
             return self._new_person(idents, ms, event_id)
         turn = Turn(ms, event_id)
         joiner = self._joiner
-        for ident in idents:
-            joiner.see(ident, ms, event_id, turn)
-        for ident in idents[1:]:
-            joiner.edge(first, ident, ms, event_id, turn)
+        try:
+            for ident in idents:
+                joiner.see(ident, ms, event_id, turn)
+            for ident in idents[1:]:
+                joiner.edge(first, ident, ms, event_id, turn)
+        except BaseException:
+            self._note(turn, None)  # what was added so far can be taken back
+            raise
         node = self._nodes[first]
         created = None if node.has_part else first
         node.has_part = True
@@ -235,13 +239,16 @@ class Graph:
         store = self._store
         if turn.renamed:
             settle(store, turn, self._names, self._name)
-        if self._journal is not None:
-            self._journal.add(turn, store.nodes, created)
+        self._note(turn, created)
         one_id = None if first is None else self._nodes[first].group.one_id
         regrouped = any(turn.before.values())
         found = moves(store, turn, created) if regrouped or created is not None else []
         news = changes(store, turn, self._names) if regrouped or turn.edges or turn.hubs else []
         return Resolution(one_id, found, news)
+
+    def _note(self, turn: Turn, created: str | None) -> None:
+        if self._journal is not None:
+            self._journal.add(turn, self._nodes, created)
 
     def _is_plain(self, idents: tuple[str, ...]) -> bool:
         """Return whether an event's identifiers, all new, join whatever the order: one of each kind, and not many."""
@@ -252,11 +259,11 @@ class Graph:
         """Make the person of an event that shows only new identifiers, at most one of each kind."""
         policy = self.policy
         first = idents[0]
+        places = [policy.place[ident.partition(":")[0]] for ident in idents]
         one_id = self._name(first)
         self._names[one_id] = first
         group = Group(list(idents), one_id, first, None, False, None)
         edges = []
-        places = [policy.place[ident.partition(":")[0]] for ident in idents]
         strong = policy.strong
         for ident, place in zip(idents[1:], places[1:], strict=True):
             edge = Edge(first, ident, ms, event_id, STRONG if strong[places[0]] and strong[place] else WEAK, JOINED)

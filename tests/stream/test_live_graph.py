@@ -46,6 +46,20 @@ def test_an_aborted_batch_gives_the_same_records_when_it_comes_again() -> None:
         same(graph, other, {one_id for one_id, _ in graph.graph.people()})
 
 
+@pytest.mark.parametrize("idents", [("x:1",), ("m:1", "x:1"), ("m:new", "x:1"), ("m:1", "p:1", "x:1")])
+def test_a_batch_that_an_event_breaks_can_be_taken_back(idents: tuple[str, ...]) -> None:
+    policy, events = some()
+    graph = LiveGraph(policy)
+    run(graph, events)
+    graph.committed()
+    before = content(graph.graph)
+    graph.observe(event(policy, "before", 5, ["m:1", "q:8"]))
+    with pytest.raises(KeyError):
+        graph.observe(Event("bad", "custom.seen", 1, idents, None))
+    graph.rollback()
+    assert content(graph.graph) == before
+
+
 def test_a_batch_must_end_before_the_next_begins_or_a_snapshot_is_made(tmp_path: Path) -> None:
     policy, events = some()
     graph = LiveGraph(policy)
