@@ -194,12 +194,16 @@ class BatchSource:
         So an offset below the end always means that there is something to do.
         """
         with self._changed:
-            if self._in_flight or (self._merger is not None and self._merger.count):
+            # After an abort there is something to do again, whatever was read.
+            if self._in_flight or self._rewind or (self._merger is not None and self._merger.count):
                 return
         ends = [TopicPartition(*place, offset) for place, offset in self._ends.items() if place in self.assigned]
         self._ends.clear()
         if ends:
-            self._consumer.commit(offsets=ends, asynchronous=True)
+            try:
+                self._consumer.commit(offsets=ends, asynchronous=False)
+            except KafkaException as error:  # it is done again at the next end
+                log.info("an end was not committed: %s", error.args[0].str())
 
     def _read(self) -> list[Message]:
         """Return the next messages; none if there were none for a while."""
@@ -310,6 +314,8 @@ class BatchSource:
         places = [(place.topic, place.partition) for place in partitions]
         self._rebalanced = True
         self.assigned.difference_update(places)
+        for place in places:
+            self._ends.pop(place, None)
         if self._merger is not None:
             self._merger.closed(places)
         self._closed(places)
