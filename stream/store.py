@@ -8,7 +8,10 @@ written in the same batch: `t` + time + OneID for people with something due, `u`
 `s`, the offset and the counts.
 """
 
+import ctypes
+import errno
 import logging
+import os
 import shutil
 import struct
 import time
@@ -41,6 +44,9 @@ MAX_AGE_S = 12 * 3600
 """A store not written for longer is read anew: Kafka keeps the mark of a deletion for a day, then compaction drops it,
 and the store would never learn of the deletion."""
 
+STALL_S = 120
+"""How long a write may have to wait for RocksDB. On a full disk it would wait for ever, saying nothing."""
+
 CHUNK = 5_000
 """Records restored in one batch."""
 
@@ -58,6 +64,13 @@ _OTHERS_FAULT = ("IO error", "os error")
 """Words of an error of the store's own files, and of one that says nothing against them."""
 
 
+class _Closed:
+    """What stands in for a database that was let go."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise DbClosedError("let go")
+
+
 class Store:
     """The store in folder `path`, made if there is none; `memory_mb` bounds its caches and write buffers.
 
@@ -73,11 +86,12 @@ class Store:
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
         self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]
+        self._unlogged.no_slowdown = True
         self._unlogged.memtable_insert_hint_per_batch = True
         self._scan = ReadOptions()
         self._scan.fill_cache(False)  # type: ignore[call-arg]
         self._failed: str | None = None
-        self._db = self._open()
+        self._db: Any = self._open()
         state = self._state()
         if state is None or state[0] != _VERSION:
             state = self._fresh()
@@ -125,6 +139,7 @@ class Store:
         options.set_max_write_buffer_number(2)
         options.set_level_compaction_dynamic_level_bytes(True)
         options.set_max_background_jobs(2)
+        options.set_level_zero_slowdown_writes_trigger(36)  # as many as stop writes: none are slowed down before
         options.set_max_open_files(200)
         options.set_keep_log_file_num(2)
         options.set_max_log_file_size(1 << 20)
@@ -151,7 +166,8 @@ class Store:
     def get(self, key: bytes) -> bytes | None:
         """Return the record of a changelog key: the OneID's bytes, or META + name."""
         try:
-            return self._db.get(_inner(key))
+            value: bytes | None = self._db.get(_inner(key))
+            return value
         except Exception as error:
             raise self._failure(error) from None
 
@@ -260,6 +276,20 @@ class Store:
     def _write(
         self, records: Mapping[bytes, bytes | None], offset: int | None, before: Mapping[bytes, Entry], written_s: int
     ) -> None:
+        """Write, waiting while RocksDB has too much to bring to the disk, but not without end."""
+        begun = time.monotonic()
+        while not self._try(records, offset, before, written_s):
+            waited = time.monotonic() - begun
+            if waited > 1 and self._disk_full(self.size_bytes()):  # compaction needs as much again, at most
+                raise self._failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), writing=True)
+            if waited > STALL_S:
+                raise self._failure(TimeoutError(f"a write waited for {STALL_S} s"), writing=True)
+            time.sleep(0.005)
+
+    def _try(
+        self, records: Mapping[bytes, bytes | None], offset: int | None, before: Mapping[bytes, Entry], written_s: int
+    ) -> bool:
+        """Write and return True, or False if that would have had to wait."""
         if self._failed is not None:
             raise StateError(self._failed)
         try:
@@ -309,9 +339,12 @@ class Store:
         except StateError:
             raise
         except Exception as error:
+            if "Write stall" in str(error):
+                return False
             raise self._failure(error, writing=True) from None
         self.offset, self._written_s = after, written_s
         self._people, self._unpublished, self._timers_from = people, unpublished, timers_from
+        return True
 
     def _entries(self, records: Mapping[bytes, bytes | None], before: Mapping[bytes, Entry]) -> Mapping[bytes, Entry]:
         """Return what the store has of the people of these records; nobody is left out, or ABSENT."""
@@ -330,6 +363,8 @@ class Store:
     def flush(self) -> None:
         """Bring everything written so far to the disk."""
         try:
+            if self._disk_full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._db.flush()
         except Exception as error:
             raise self._failure(error, writing=True) from None
@@ -337,11 +372,21 @@ class Store:
     def close(self) -> None:
         """Flush and close; what cannot be flushed is restored from the changelog next time."""
         try:
-            self._db.close()
+            if self._failed is None and not self._disk_full():
+                self._db.close()
+                return
         except DbClosedError:
             return
         except Exception as error:
             log.warning("%s", _advice(self.path, str(error)))
+        # RocksDB flushes whenever it is closed, by its destructor too, and on a full disk waits for room without end.
+        # So it is let go as it is, never to be destructed; its lock goes with the process.
+        if not isinstance(self._db, _Closed):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._db))
+            self._db = _Closed()
+
+    def _disk_full(self, needed: int = 0) -> bool:
+        return shutil.disk_usage(self.path).free < self._memory + needed
 
     def wipe(self) -> None:
         """Empty the store; it is then as a new one."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -240,6 +241,31 @@ def test_when_the_disk_is_full_it_stops_with_what_to_do_and_nothing_by_halves(tm
     _check_prefix(store)
     store.write({b"p1": person("p1")}, store.offset + 1)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("free", "message"), [(0, "is full.*make room and start again"), (1 << 40, "a write waited for 2 s")]
+)
+def test_a_store_that_cannot_get_on_says_so_instead_of_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, message: str
+) -> None:
+    """RocksDB stops all writes here at so many files, as it does when a full disk lets it compact nothing."""
+    store = Store(tmp_path / "store", memory_mb=1)
+    store._db.set_options({"level0_file_num_compaction_trigger": "1000", "level0_stop_writes_trigger": "5"})
+    for batch in range(5):
+        store.write({b"p1": person("p1", batch)}, batch)
+        store.flush()
+    monkeypatch.setattr("stream.store.STALL_S", 2)
+    monkeypatch.setattr("stream.store.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(StateError, match=message):
+        store.write({b"p1": person("p1", 99)}, 99)
+    with pytest.raises(StateError, match=message):
+        store.write({}, 100)
+    assert (store.offset, store.person("p1")) == (4, person("p1", 4))
+    store.close()
+    store.close()
+    with pytest.raises(StateError, match="is closed"):
+        store.person("p1")
 
 
 def test_other_threads_may_read_while_one_writes(store: Store) -> None:
