@@ -72,7 +72,7 @@ class _Closed:
 
 
 class Store:
-    """The store in folder `path`, made if there is none; `memory_mb` bounds its caches and write buffers.
+    """The store in folder `path`, made if there is none; `memory_mb` is about what its cache and write buffers take.
 
     One thread writes; any may read. Every method raises StateError when the store cannot be read or written (disk
     full, damaged, closed) and the message says what to do; after a failed write the store refuses to go on, since what
@@ -126,16 +126,14 @@ class Store:
 
     def _options(self) -> Options:
         table = BlockBasedOptions()
-        table.set_block_cache(Cache(self._memory // 2))
+        table.set_block_cache(Cache(self._memory // 4))
         table.set_bloom_filter(10, False)
-        table.set_block_size(8 << 10)
-        table.set_cache_index_and_filter_blocks(True)
-        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        table.set_block_size(4 << 10)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)
         options.set_compression_type(DBCompressionType.lz4())
-        options.set_write_buffer_size(self._memory // 4)
+        options.set_write_buffer_size(self._memory // 2)
         options.set_max_write_buffer_number(2)
         options.set_level_compaction_dynamic_level_bytes(True)
         options.set_max_background_jobs(2)
