@@ -1,8 +1,8 @@
 """`python -m bench.state [PEOPLE]`: what keeping people in the local store costs; one million people unless told.
 
-First microseconds (CPU of the one thread) per person of each step of a batch, the people being those of `bench.events` after ten events
-each; then the store of one partition: restoring it from the changelog, opening it, reading it cold, asking what is
-due, and its size. The garbage collector is off.
+First microseconds of the main thread per person of each step of a batch, the people being those of `bench.events` after
+ten events each; then the store of one partition: restoring it from the changelog, opening it, reading it cold, asking
+what is due, and its size. The garbage collector is off.
 """
 
 import gc
@@ -46,9 +46,7 @@ def main(arguments: list[str]) -> None:
         begun, begun_cpu = time.perf_counter(), time.thread_time()
         store.restore(_changelog(stored, people), people)
         seconds, cpu = time.perf_counter() - begun, time.thread_time() - begun_cpu
-        print(
-            f"restore {people:,} records: {people / seconds:,.0f}/s ({cpu / people * 1e6:.1f} us of the main thread each)"
-        )
+        print(f"restore {people:,} records: {people / seconds:,.0f}/s ({cpu / people * 1e6:.1f} us each)")
         begun = time.perf_counter()
         store.flush()
         store.close()
