@@ -88,12 +88,12 @@ class CrashRun:
                 live.start_worker()
             self._progress.start()
             size = -(-len(lines) // (kills + 1))
-            for start in range(0, len(lines), size):
+            for number, start in enumerate(range(0, len(lines), size)):
                 publisher = threading.Thread(target=self._publish, args=(live, lines[start : start + size]))
                 publisher.start()
                 if start + size < len(lines):
                     time.sleep(self.random.uniform(0.5, 4))
-                    self._happen(live, self.random.choice(what))
+                    self._happen(live, what[number % len(what)])
                 publisher.join()
             live.wait(float(WAIT_S))
             self._progress.stop()
