@@ -32,12 +32,13 @@ HOLDOUT = "10%"
     show_default=True,
     help="Folder to write; an earlier demo there is replaced.",
 )
+@click.option("--live/--no-live", default=True, help="End with a live run on a Kafka of its own.  [default: live]")
 @lang_option
-def demo(customers: int, days: int, seed: int, out: Path, lang: Lang) -> None:
+def demo(customers: int, days: int, seed: int, out: Path, live: bool, lang: Lang) -> None:
     """Invent a year of a shop, replay it, and show what Kith makes of it.
 
     Prints the people found against the truth, the RFM grid, lifecycle, triggers and one customer's story, and writes
-    report.html with charts of the same.
+    report.html with charts of the same. Then the first of the events go through a Kafka and a worker, live.
     """
     check_target(out)
     settings = Settings(triggers=TriggerSettings(holdout=HOLDOUT))
@@ -59,6 +60,11 @@ def demo(customers: int, days: int, seed: int, out: Path, lang: Lang) -> None:
     console.print()
     for line in _next_steps(folder, out, lang):
         click.echo(line)
+    if live:
+        from cli.demo_live import live as run_live  # takes a second to import
+
+        with tempfile.TemporaryDirectory(prefix="kith-demo-live-") as scratch:
+            run_live(out / "events.jsonl", Path(scratch), settings, lang)
 
 
 def _invent(source: Path, customers: int, days: int, seed: int, progress: ReplayProgress) -> Truth:
