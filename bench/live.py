@@ -1,187 +1,377 @@
-"""`python -m bench.live [--people N] [--events N] [--seconds S]`: speed, CPU and latency of the live path.
+"""`python -m bench.live [--people N] [--events N] [--seconds S]`: what the live pipeline carries, and how soon.
 
-Ratios come first: to the raw ceiling (`bench.raw`) measured in the same run, and to what Confluent published for a
-mere keyed count exactly once with Kafka Streams, 105,000 events a second at 13 us of CPU each. Then:
+A Kafka of one node and one worker process on this machine; the events are those of `bench.events`, in the order of
+their times. Measured are, in microseconds of processor time per raw event and in events a second:
 
-- the whole path: one worker with all stages works off a backlog, by the events' clock;
-- each stage alone on the same kind of events, so that its CPU is exact: events by new people (all go to the resolver)
-  and by known ones;
-- from publishing to profile and trigger at half that speed, by the clock of the day.
+- the raw ceiling: one process that reads the raw topics, decodes and writes each event once, exactly once;
+- the whole path, everything being published before the worker starts; then each stage alone, one after the other;
+- the latency from publishing an event to its public profile, at half of the measured speed: first of people never
+  seen (identify, resolve, profile), then of the same people again (identify, profile).
+
+Time and processor time of a worker count from when it was first given partitions, so without its start.
 """
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.request
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from bench.latency import histogram, introduce, measure, percentiles
-from bench.load import mixed, new_and_known, publish
-from bench.measure import Stretch, Watched
+import msgspec
+import psutil
+from confluent_kafka import TopicPartition
+
+from bench.events import EVENTS_PER_PERSON, lines
 from bench.pipeline import LivePipeline
 from deploy.kafka_local import LocalKafka
 from schemas.settings import Settings
+from schemas.times import format_ms
+from schemas.topics import raw_topic
+from stream.batches import Place
+from stream.broker import Broker
 from stream.connection import Connection
+from stream.lag import Lag
+from stream.stage_identify import RAW_TOPICS
 
-STREAMS_PER_S = 105_000
-STREAMS_US = 13.0
+PUBLISHED_PER_S, PUBLISHED_US = 105_000, 13.0
+"""Published figure of a keyed count, exactly once: events a second, and microseconds of processor time for each."""
+
+BATCH = 5_000
 PARTITIONS = 4
-ALL = ("identify", "resolve", "profile")
+MOST_PER_S = 2_000
+STAGES = ("identify", "resolve", "profile")
+QUIET_S = 1.5
+"""Seconds without a commit after which it is asked whether anything is left."""
 
 
-class Bench:
-    """One run on one Kafka."""
+class Measured(NamedTuple):
+    """Events, seconds, and seconds of processor time of the process measured and of Kafka."""
 
-    def __init__(self, kafka: LocalKafka, folder: Path) -> None:
-        self.kafka = kafka
-        self.folder = folder
-        self.raw: list[dict[str, float]] = []
-        self._ceilings = 0
+    events: int
+    seconds: float
+    cpu: float
+    kafka_cpu: float
 
-    def pipeline(self, name: str, clock: str = "events") -> LivePipeline:
-        """Return a pipeline with topics and stores of its own."""
-        settings = Settings.model_validate(
-            {
-                "kafka": {
-                    "brokers": self.kafka.bootstrap,
-                    "prefix": f"{name}.",
-                    "partitions": PARTITIONS,
-                    "replication": 1,
-                },
-                "worker": {"data": str(self.folder / name / "data"), "api": {"port": 0}},
-                "triggers": {"quiet_hours": "off"},
-            }
-        )
-        return LivePipeline(settings, self.folder / name, clock)
+    @property
+    def per_s(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
 
-    def ceiling(self, prefix: str) -> None:
-        """Run the raw program once more on the events of a pipeline."""
-        self._ceilings += 1
-        command = [sys.executable, "-m", "bench.raw", self.kafka.bootstrap, prefix, f"raw-{self._ceilings}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)  # noqa: S603
-        self.raw.append(json.loads(done.stdout))
-
-    def whole(self, events: list[bytes], runs: int) -> list[Stretch]:
-        """Work a backlog off with one worker, each time anew."""
-        found = []
-        for number in range(runs):
-            with self.pipeline(f"whole{number}") as live:
-                connection = Connection(live.settings.kafka)
-                publish(connection, events)
-                self.ceiling(live.settings.kafka.prefix)
-                found.append(self.run(live, ALL, None))
-                self.ceiling(live.settings.kafka.prefix)
-        return found
-
-    def alone(self, people: int) -> dict[str, dict[str, Stretch]]:
-        """Run the stages one after the other: first on events by new people, then on further ones by the same."""
-        new, known = new_and_known(people)
-        found: dict[str, dict[str, Stretch]] = {}
-        with self.pipeline("alone") as live:
-            connection = Connection(live.settings.kafka)
-            for name, events in (("new", new), ("known", known)):
-                publish(connection, events)
-                stages = ALL if name == "new" else ("identify", "profile")
-                found[name] = {stage: self.run(live, (stage,), stage) for stage in stages}
-        return found
-
-    def run(self, live: LivePipeline, stages: Sequence[str], option: str | None) -> Stretch:
-        """Run a worker until it has worked off everything, and stop it."""
-        worker = live.start_worker(option)
-        watched = Watched(live, worker, self.kafka.pids.values())
-        stretch = watched.work_off(Connection(live.settings.kafka), stages)
-        live.stop_worker(worker)
-        return stretch
-
-    def latency(self, people: int, rate: float, seconds: float) -> list[str]:
-        """Publish at a steady rate and return what to print."""
-        with self.pipeline("latency", "live") as live:
-            connection = Connection(live.settings.kafka)
-            live.start_worker()
-            introduce(connection, people)
-            live.wait(600)
-            found = measure(live.settings.kafka, people, rate, seconds)
-        return [
-            f"from publishing to the message, at {found.rate:,.0f} events/s for {seconds:g} s, {people:,} people:",
-            f"profile: {percentiles(found.profiles)}; {found.missing:,} without an answer",
-            *histogram(found.profiles),
-            f"trigger: {percentiles(found.triggers)}; {found.missing_triggers:,} without an answer",
-            *histogram(found.triggers),
-        ]
+    @property
+    def us(self) -> float:
+        """Microseconds of processor time per event."""
+        return self.cpu / self.events * 1e6
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__.splitlines()[0])
-    parser.add_argument("--people", type=int, default=30_000)
-    parser.add_argument("--events", type=int, default=300_000, help="at most ten for each of the people")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of the steady rate; 0: no latencies")
-    parser.add_argument("--runs", type=int, default=1, help="of the whole path; the median counts")
-    parser.add_argument("--rate", type=float, default=None, help="events a second; else half the top speed")
+    parser.add_argument("--people", type=int, help="a tenth of the events unless told, and at least that")
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=10, help="of each part of the latency run")
     given = parser.parse_args(arguments)
-    print(f"load average before: {_load()}", flush=True)
+    people = given.people or -(-given.events // EVENTS_PER_PERSON)
+    found = [(line, msgspec.json.decode(line)) for line in lines(people, -(-given.events // people))]
+    found.sort(key=lambda pair: pair[1]["time"])
+    events = [(event["type"], event["identifiers"]["device_id"], line.rstrip(b"\n")) for line, event in found]
+    del events[given.events :]
+    print(f"{len(events):,} events of {people:,} people; {os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}")
+    print(f"published, keyed count exactly once: {PUBLISHED_PER_S:,} events/s, {PUBLISHED_US:.0f} us", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="kith-live-") as folder,
         LocalKafka(Path(folder) / "kafka", guarded=True) as kafka,
     ):
-        bench = Bench(kafka, Path(folder))
-        events = mixed(given.people, -(-given.events // given.people))[: given.events]
-        whole = bench.whole(events, given.runs)
-        top = _print_whole(len(events), whole, bench.raw)
-        _print_alone(bench.alone(max(1, len(events) // 10)))
-        if given.seconds:
-            rate = given.rate or top / 2
-            for line in bench.latency(min(given.people, 30_000), rate, given.seconds):
-                print(line)
-    print(f"load average after: {_load()}")
+        bench = Bench(Path(folder), kafka)
+        bench.ceiling(events)
+        speed = bench.path(events)
+        bench.stages(events)
+        bench.latency(min(speed / 2, MOST_PER_S), given.seconds)
+    return 0
 
 
-def _print_whole(events: int, runs: list[Stretch], raw: list[dict[str, float]]) -> float:
-    """Print speed and CPU of the whole path; return its events per second."""
-    stretch = sorted(runs, key=lambda each: each.seconds)[len(runs) // 2]
-    speed, cpu = events / stretch.seconds, stretch.cpu_s / events * 1e6
-    total = (stretch.cpu_s + stretch.after_cpu_s) / events * 1e6
-    raw_speed = statistics.median(each["events"] / each["seconds"] for each in raw)
-    raw_cpu = statistics.median(each["cpu_s"] / each["events"] * 1e6 for each in raw)
-    print(f"whole path to raw ceiling: {speed / raw_speed:.3f} of its speed, {cpu / raw_cpu:.1f} times its CPU")
-    print(
-        f"whole path to Kafka Streams' count: {speed / STREAMS_PER_S:.3f} of its speed, "
-        f"{cpu / STREAMS_US:.1f} times its CPU"
-    )
-    print(f"raw ceiling: {raw_speed:,.0f} events/s, {raw_cpu:.2f} us of CPU an event (median of {len(raw)})")
-    print(
-        f"whole path, one worker: {speed:,.0f} events/s; CPU an event: worker {cpu:.1f} us, "
-        f"broker {stretch.broker_s / events * 1e6:.1f} us (median of {len(runs)}, {events:,} events)"
-    )
-    print(
-        f"profiles put off meanwhile are published in {stretch.after_s:.1f} s more: "
-        f"{stretch.after_cpu_s:.1f} s of CPU, {events / (stretch.seconds + stretch.after_s):,.0f} events/s and "
-        f"{total:.1f} us an event with them"
-    )
-    worked = ", ".join(f"{stage} {count / events:.2f}" for stage, count in stretch.worked.items())
-    print(f"messages an event: {worked}; memory {stretch.rss_bytes / 2**20:,.0f} MiB", flush=True)
-    return speed
+class Bench:
+    """The runs, each with topics and a data folder of its own."""
 
+    def __init__(self, folder: Path, kafka: LocalKafka) -> None:
+        self.folder = folder
+        self.brokers = kafka.bootstrap
+        self.kafka = psutil.Process(next(iter(kafka.pids.values())))
+        self.top: Measured | None = None
 
-def _print_alone(found: dict[str, dict[str, Stretch]]) -> None:
-    print(f"{'stage alone':24} {'messages':>10} {'each/s':>9} {'CPU us':>8} {'broker us':>10} {'put-off s':>10}")
-    for name, stages in found.items():
-        for stage, stretch in stages.items():
-            count = stretch.worked[stage]
-            print(
-                f"{f'{stage}, people {name}':24} {count:10,} {count / stretch.seconds:9,.0f} "
-                f"{stretch.cpu_s / count * 1e6:8.1f} {stretch.broker_s / count * 1e6:10.1f} {stretch.after_cpu_s:10.1f}"
+    def ceiling(self, events: Sequence[tuple[str, str, bytes]]) -> None:
+        """Measure the raw ceiling; twice, since Kafka's code is compiled while the first runs."""
+        settings = self._settings("raw")
+        with LivePipeline(settings, self.folder / "raw"):
+            connection = Connection(settings.kafka)
+            Broker(connection).create([(connection.topic("bench.copies"), PARTITIONS, 1, {})])
+            publish(connection, events)
+            for name in ("raw ceiling, 1st run", "raw ceiling, 2nd run"):
+                self.top = self._copied(connection, len(events), name[-7:-4])
+                self._print(name, self.top)
+
+    def _copied(self, connection: Connection, count: int, name: str) -> Measured:
+        consumer = connection.consumer(f"bench.{name}")
+        producer = connection.producer(
+            transactional_id=f"bench.{name}", queue_buffering_max_messages=1_000_000, batch_num_messages=10_000
+        )
+        producer.init_transactions()
+        decode, topic = msgspec.json.Decoder().decode, connection.topic("bench.copies")
+        cpu, kafka, begun, done = time.process_time(), used(self.kafka), 0.0, 0
+        consumer.subscribe([connection.topic(name) for name in RAW_TOPICS])
+        while done < count:
+            messages = consumer.consume(BATCH, 0.2)
+            if not messages:
+                continue
+            begun = begun or time.perf_counter()
+            out = []
+            for message in messages:
+                value: Any = message.value()
+                decode(value)
+                out.append({"key": message.key(), "value": value})
+            producer.begin_transaction()
+            if producer.produce_batch(topic, out) != len(out):
+                raise RuntimeError("the queue of the producer is full")
+            producer.send_offsets_to_transaction(
+                consumer.position(consumer.assignment()), consumer.consumer_group_metadata()
             )
-    sys.stdout.flush()
+            producer.commit_transaction()
+            done += len(messages)
+        seconds, cpu, kafka = time.perf_counter() - begun, time.process_time() - cpu, used(self.kafka) - kafka
+        consumer.close()
+        return Measured(done, seconds, cpu, kafka)
+
+    def path(self, events: Sequence[tuple[str, str, bytes]]) -> float:
+        """Measure all stages in one worker; return events a second."""
+        settings = self._settings("whole")
+        with LivePipeline(settings, self.folder / "whole") as live:
+            publish(Connection(settings.kafka), events)
+            found = self._drained(live, len(events), "whole path, one worker")
+        return found.per_s
+
+    def stages(self, events: Sequence[tuple[str, str, bytes]]) -> None:
+        """Measure each stage alone, on what the one before has left."""
+        settings = self._settings("alone")
+        with LivePipeline(settings, self.folder / "alone") as live:
+            publish(Connection(settings.kafka), events)
+            for stage in STAGES:
+                self._drained(live, len(events), f"{stage} alone", stage)
+
+    def _drained(self, live: LivePipeline, count: int, name: str, stage: str | None = None) -> Measured:
+        """Start a worker, wait until its stages have nothing left, stop it, print and return the measure."""
+        logged = live.log.stat().st_size if live.log.exists() else 0
+        started = live.start_worker(stage)
+        worker = psutil.Process(started.pid)
+        while not live.log.exists() or b": takes " not in live.log.read_bytes()[logged:]:
+            if started.poll() is not None:
+                raise RuntimeError(f"the worker has ended\n{live.tail()}")
+            time.sleep(0.005)
+        begun, cpu, kafka = time.perf_counter(), used(worker), used(self.kafka)
+        connection = Connection(live.settings.kafka)
+        watched = STAGES if stage is None else (stage,)
+        broker, lag = Broker(connection), Lag(connection)
+        places: list[Place] = [(connection.topic("events.identified"), number) for number in range(PARTITIONS)]
+        if stage is not None and stage != "profile":
+            topics = RAW_TOPICS if stage == "identify" else ("identity.requests",)
+            there = broker.topics()
+            full = [connection.topic(topic) for topic in topics]
+            places = [(topic, number) for topic in full for number in range(there[topic])]
+        at: dict[Place, int] = {}
+        first = last = (begun, cpu, kafka)
+        while True:
+            now = broker.committed(connection.group(watched[-1]), places)
+            moment = (time.perf_counter(), used(worker), used(self.kafka))
+            if now != at:
+                first = first if at else moment
+                at, last = now, moment
+            elif moment[0] - last[0] > QUIET_S:
+                left = lag.left(lag.look())
+                if at and not any(each in watched for each, _ in left):
+                    break
+            if started.poll() is not None or moment[0] - last[0] > 120:
+                raise RuntimeError(f"no progress\n{live.tail()}")
+            time.sleep(0.05)
+        found = Measured(count, last[0] - begun, last[1] - cpu, last[2] - kafka)
+        self._print(name, found, f"; first to last commit {last[0] - first[0]:.2f} s")
+        print("    " + counters(Path(live.settings.worker.data)), flush=True)
+        broker.close()
+        lag.close()
+        live.stop_worker(started)
+        return found
+
+    def latency(self, per_s: float, seconds: float) -> None:
+        """Measure from publishing to the public profile."""
+        settings = self._settings("soon")
+        count = int(per_s * seconds)
+        with LivePipeline(settings, self.folder / "soon", clock="live") as live:
+            started = live.start_worker()
+            while live.tail(1000).count(": takes ") < len(STAGES):
+                if started.poll() is not None:
+                    raise RuntimeError(f"the worker has ended\n{live.tail()}")
+                time.sleep(0.1)
+            time.sleep(2)
+            arrivals = Arrivals(Connection(settings.kafka))
+            arrivals.start()
+            for events, name in ((1, "new people"), (2, "known people")):
+                cpu, begun = used(psutil.Process(started.pid)), time.perf_counter()
+                sent = paced(Connection(settings.kafka), count, per_s, events)
+                took = time.perf_counter() - begun
+                arrivals.wait(events, count)
+                cpu = (used(psutil.Process(started.pid)) - cpu) / count * 1e6
+                got = arrivals.at[events]
+                waits = sorted((got[who] - at) * 1e3 for who, at in sent.items() if who in got)
+                print(f"latency, {name}: {count / took:,.0f} events/s, worker {cpu:.0f} us/event", end="")
+                print(f", {len(sent) - len(waits)} missing, load average {os.getloadavg()[0]:.2f}")
+                show(waits)
+            arrivals.stop()
+            live.stop_worker(started)
+
+    def _settings(self, prefix: str) -> Settings:
+        return Settings.model_validate(
+            {
+                "kafka": {
+                    "brokers": self.brokers,
+                    "prefix": f"{prefix}.",
+                    "partitions": PARTITIONS,
+                    "replication": 1,
+                },
+                "worker": {"data": f"{self.folder}/{prefix}/data", "batch": BATCH, "api": {"port": 0}},
+            }
+        )
+
+    def _print(self, name: str, found: Measured, more: str = "") -> None:
+        top = self.top or found
+        print(
+            f"{name:<24} {found.per_s:>9,.0f} events/s {found.us:>7.1f} us/event (Kafka {found.kafka_cpu / found.events * 1e6:.0f})"
+            f"; of the ceiling {found.per_s / top.per_s:.2f}, us x{found.us / top.us:.1f}"
+            f"; of the published {found.per_s / PUBLISHED_PER_S:.2f}, us x{found.us / PUBLISHED_US:.1f}{more}"
+            f"; load {os.getloadavg()[0]:.2f}",
+            flush=True,
+        )
 
 
-def _load() -> str:
-    return " ".join(f"{each:.2f}" for each in os.getloadavg())
+class Arrivals:
+    """A thread that reads `profiles` and notes when each person was first seen with one event, and with two."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.at: dict[int, dict[str, float]] = defaultdict(dict)
+        self._consumer = connection.consumer("bench.arrivals", fetch_wait_max_ms=10)
+        topic = connection.topic("profiles")
+        self._consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def wait(self, events: int, count: int) -> None:
+        """Return when so many people were seen with so many events, or nobody for ten seconds."""
+        quiet, before = time.monotonic(), -1
+        while len(self.at[events]) < count and time.monotonic() - quiet < 10:
+            if len(self.at[events]) != before:
+                quiet, before = time.monotonic(), len(self.at[events])
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._stopped.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def _run(self) -> None:
+        decode = msgspec.json.Decoder(_Profile).decode
+        while not self._stopped.is_set():
+            message = self._consumer.poll(0.1)
+            if message is None or message.error() is not None or message.value() is None:
+                continue
+            now = time.perf_counter()
+            profile = decode(message.value() or b"")
+            self.at[profile.events].setdefault(profile.identifiers[0], now)
+
+
+class _Profile(msgspec.Struct):
+    identifiers: list[str]
+    events: int
+
+
+def publish(connection: Connection, events: Sequence[tuple[str, str, bytes]]) -> None:
+    """Publish to the raw topics; return when all is delivered."""
+    producer = connection.producer(queue_buffering_max_messages=10_000_000)
+    for kind, key, line in events:
+        producer.produce(_topic(connection, kind), line, key)
+    if producer.flush(120):
+        raise RuntimeError("not everything could be published")
+
+
+def paced(connection: Connection, count: int, per_s: float, turn: int) -> dict[str, float]:
+    """Publish an event now of each of `count` people, so many a second; return when by identifier."""
+    producer = connection.producer()
+    sent: dict[str, float] = {}
+    topic = _topic(connection, "product.viewed")
+    begun = time.perf_counter()
+    for number in range(count):
+        while (ahead := begun + number / per_s - time.perf_counter()) > 0:
+            producer.poll(0)
+            time.sleep(min(ahead, 0.005))
+        device = f"dv{number:014d}"
+        event = {
+            "id": f"now-{number:08d}-{turn}",
+            "type": "product.viewed",
+            "time": format_ms(int(time.time() * 1000)),
+            "source": "bench",
+            "identifiers": {"device_id": device},
+            "data": {"sku": f"SKU{number % 5000:06d}", "category": "咖啡", "price": "59.90"},
+        }
+        sent[f"device_id:{device}"] = time.perf_counter()
+        producer.produce(topic, msgspec.json.encode(event), device)
+    producer.flush(30)
+    return sent
+
+
+def _topic(connection: Connection, kind: str) -> str:
+    topic = raw_topic(kind)
+    if topic is None:
+        raise ValueError(f"no topic for {kind}")
+    return connection.topic(topic.name)
+
+
+def used(process: psutil.Process) -> float:
+    """Return the seconds of processor time of a process."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def counters(data: Path) -> str:
+    """Return what the worker has counted that explains its cost."""
+    address = (data / "worker-0" / "address").read_text().strip().removeprefix("http://")
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    wanted = ("kith_events_total", "kith_bounces_total", "kith_parts_moved_total", "kith_profiles_published_total")
+    wanted += ("kith_dead_letters_total", "kith_aborts_total", "kith_late_events_total", "kith_merges_total")
+    return ", ".join(line for line in text.splitlines() if line.startswith(wanted) and not line.endswith(" 0.0"))
+
+
+def show(waits: Sequence[float]) -> None:
+    """Print milliseconds, sorted, as a histogram with its quantiles."""
+    if not waits:
+        print("    nothing arrived")
+        return
+    low = 0.0
+    for high in (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, float("inf")):
+        number = sum(low <= wait < high for wait in waits)
+        if number:
+            print(f"    {low:>6,.0f} to {high:>6,.0f} ms {number:>7,} {'#' * -(-60 * number // len(waits))}")
+        low = high
+    p50, p95, p99 = (waits[min(len(waits) - 1, int(len(waits) * part))] for part in (0.5, 0.95, 0.99))
+    print(f"    p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms, longest {waits[-1]:.0f} ms", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
