@@ -13,7 +13,6 @@ Time and processor time of a worker count from when it was first given partition
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -123,13 +122,17 @@ class Bench:
         )
         producer.init_transactions()
         decode, topic = msgspec.json.Decoder().decode, connection.topic("bench.copies")
-        cpu, kafka, begun, done = time.process_time(), used(self.kafka), 0.0, 0
-        consumer.subscribe([connection.topic(name) for name in RAW_TOPICS])
+        start: list[float] = []
+
+        def assigned(*_: object) -> None:  # from here on it reads ahead
+            start.extend((time.perf_counter(), time.process_time(), used(self.kafka)))
+
+        consumer.subscribe([connection.topic(name) for name in RAW_TOPICS], on_assign=assigned)
+        done = 0
         while done < count:
             messages = consumer.consume(BATCH, 0.2)
             if not messages:
                 continue
-            begun = begun or time.perf_counter()
             out = []
             for message in messages:
                 value: Any = message.value()
@@ -143,9 +146,9 @@ class Bench:
             )
             producer.commit_transaction()
             done += len(messages)
-        seconds, cpu, kafka = time.perf_counter() - begun, time.process_time() - cpu, used(self.kafka) - kafka
+        end = (time.perf_counter(), time.process_time(), used(self.kafka))
         consumer.close()
-        return Measured(done, seconds, cpu, kafka)
+        return Measured(done, *(after - before for after, before in zip(end, start[:3], strict=True)))
 
     def path(self, events: Sequence[tuple[str, str, bytes]]) -> float:
         """Measure all stages in one worker; return events a second."""
@@ -248,7 +251,8 @@ class Bench:
     def _print(self, name: str, found: Measured, more: str = "") -> None:
         top = self.top or found
         print(
-            f"{name:<24} {found.per_s:>9,.0f} events/s {found.us:>7.1f} us/event (Kafka {found.kafka_cpu / found.events * 1e6:.0f})"
+            f"{name:<24} {found.per_s:>9,.0f} events/s {found.us:>7.1f} us/event "
+            f"(Kafka {found.kafka_cpu / found.events * 1e6:.0f})"
             f"; of the ceiling {found.per_s / top.per_s:.2f}, us x{found.us / top.us:.1f}"
             f"; of the published {found.per_s / PUBLISHED_PER_S:.2f}, us x{found.us / PUBLISHED_US:.1f}{more}"
             f"; load {os.getloadavg()[0]:.2f}",
@@ -353,8 +357,17 @@ def counters(data: Path) -> str:
     address = (data / "worker-0" / "address").read_text().strip().removeprefix("http://")
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         text = answer.read().decode()
-    wanted = ("kith_events_total", "kith_bounces_total", "kith_parts_moved_total", "kith_profiles_published_total")
-    wanted += ("kith_dead_letters_total", "kith_aborts_total", "kith_late_events_total", "kith_merges_total")
+    names = (
+        "events",
+        "bounces",
+        "parts_moved",
+        "profiles_published",
+        "dead_letters",
+        "aborts",
+        "late_events",
+        "merges",
+    )
+    wanted = tuple(f"kith_{name}_total" for name in names)
     return ", ".join(line for line in text.splitlines() if line.startswith(wanted) and not line.endswith(" 0.0"))
 
 
