@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.latency import histogram, introduce, measure, percentiles
@@ -26,6 +26,7 @@ from bench.pipeline import LivePipeline
 from deploy.kafka_local import LocalKafka
 from schemas.settings import Settings
 from stream.connection import Connection
+from stream.reading import read_topics
 
 STREAMS_PER_S = 105_000
 STREAMS_US = 13.0
@@ -36,10 +37,12 @@ ALL = ("identify", "resolve", "profile")
 class Bench:
     """One run on one Kafka."""
 
-    def __init__(self, kafka: LocalKafka, folder: Path) -> None:
+    def __init__(self, kafka: LocalKafka, folder: Path, options: Mapping[str, str] | None = None) -> None:
         self.kafka = kafka
         self.folder = folder
+        self._options = dict(options or {})
         self.raw: list[dict[str, float]] = []
+        self.profiles: list[int] = []
         self._ceilings = 0
 
     def pipeline(self, name: str, clock: str = "events") -> LivePipeline:
@@ -51,6 +54,7 @@ class Bench:
                     "prefix": f"{name}.",
                     "partitions": PARTITIONS,
                     "replication": 1,
+                    "options": self._options,
                 },
                 "worker": {"data": str(self.folder / name / "data"), "api": {"port": 0}},
                 "triggers": {"quiet_hours": "off"},
@@ -74,6 +78,7 @@ class Bench:
                 publish(connection, events)
                 self.ceiling(live.settings.kafka.prefix)
                 found.append(self.run(live, ALL, None))
+                self.profiles.append(sum(map(len, read_topics(connection, ["profiles"]))))
                 self.ceiling(live.settings.kafka.prefix)
         return found
 
@@ -122,16 +127,18 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of the steady rate; 0: no latencies")
     parser.add_argument("--runs", type=int, default=1, help="of the whole path; the median counts")
     parser.add_argument("--rate", type=float, default=None, help="events a second; else half the top speed")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of librdkafka, to try it")
     given = parser.parse_args(arguments)
     print(f"load average before: {_load()}", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="kith-live-") as folder,
         LocalKafka(Path(folder) / "kafka", guarded=True) as kafka,
     ):
-        bench = Bench(kafka, Path(folder))
+        bench = Bench(kafka, Path(folder), dict(option.split("=", 1) for option in given.option))
         events = mixed(given.people, -(-given.events // given.people))[: given.events]
         whole = bench.whole(events, given.runs)
         top = _print_whole(len(events), whole, bench.raw)
+        print(f"profiles published an event: {statistics.median(bench.profiles) / len(events):.2f}", flush=True)
         _print_alone(bench.alone(max(1, len(events) // 10)))
         if given.seconds:
             rate = given.rate or top / 2
