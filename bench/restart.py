@@ -2,8 +2,9 @@
 
 Their state is written straight into Kafka (`bench.seeded`). Then one worker with all stages is started: from nothing
 but the changelogs; again after it was stopped; again after SIGKILL. Each time an event of a known person waits, and
-the time is until it is worked off. Then the resolver alone, with the snapshot of its graph and without. Memory is the
-worker's at that time and at its most; a killed worker's place in its groups is free only after its session's end.
+the times are until it is worked off and until the resolver has its graph too. Then the resolver alone, with the
+snapshot of its graph and without. Memory is the worker's at that time and at its most; a killed worker's place in its
+groups is free only after its session's end.
 """
 
 import argparse
@@ -48,20 +49,22 @@ class Restarts:
         started = time.perf_counter()
         worker = self._live.start_worker()
         watched = Watched(self._live, worker, [])
-        ready_s = 0.0
-        while True:
+        ready_s = event_s = now = 0.0
+        while not (ready_s and event_s and _RESOLVED.search(self._log_since(told))):
             time.sleep(0.05)
             now = time.perf_counter() - started
             if not ready_s:
                 answer = watched.get("/ready")
                 ready_s = now if answer is not None and answer[0] == 200 else 0.0
-            look = watched.look()
-            if look is not None and look.commits.get("profile", 0) and look.worked.get("profile", 0):
-                break
+            if not event_s:
+                look = watched.look()
+                worked = look is not None and look.commits.get("profile", 0) and look.worked.get("profile", 0)
+                event_s = now if worked else 0.0
             if now > TIMEOUT_S:
                 raise RuntimeError(f"not at work after {now:.0f} s\n{self._live.tail()}")
         print(
-            f"{name}: at work after {now:.1f} s (/ready after {ready_s:.1f} s), {watched.cpu_s:.1f} s of CPU, "
+            f"{name}: the event is worked off after {event_s:.1f} s, the resolver is there after {now:.1f} s "
+            f"(/ready after {ready_s:.1f} s); {watched.cpu_s:.1f} s of CPU, "
             f"memory {watched.rss_bytes / 2**20:,.0f} MiB, at most {_most_bytes(worker.pid) / 2**20:,.0f} MiB"
         )
         for line in self._log_since(told).splitlines():
