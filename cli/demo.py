@@ -38,7 +38,7 @@ def demo(customers: int, days: int, seed: int, out: Path, live: bool, lang: Lang
     """Invent a year of a shop, replay it, and show what Kith makes of it.
 
     Prints the people found against the truth, the RFM grid, lifecycle, triggers and one customer's story, and writes
-    report.html with charts of the same. Then the first of the events go through a Kafka and a worker, live.
+    report.html with charts of the same. Then the events of some of them go through a Kafka and a worker, live.
     """
     check_target(out)
     settings = Settings(triggers=TriggerSettings(holdout=HOLDOUT))
@@ -63,8 +63,7 @@ def demo(customers: int, days: int, seed: int, out: Path, live: bool, lang: Lang
     if live:
         from cli.demo_live import live as run_live  # takes a second to import
 
-        with tempfile.TemporaryDirectory(prefix="kith-demo-live-") as scratch:
-            run_live(out / "events.jsonl", Path(scratch), settings, lang)
+        run_live(out, settings, lang)
 
 
 def _invent(source: Path, customers: int, days: int, seed: int, progress: ReplayProgress) -> Truth:

@@ -1,34 +1,37 @@
 """`kith up`: Kafka, the topics and all stages on one machine, with a live status."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
 
 import click
-from prometheus_client.parser import text_string_to_metric_families
 from rich.live import Live
 from rich.table import Table
 
 from cli.config import config_option, configured
+from cli.interrupts import Interrupts
+from cli.kafka import DEFAULT_PORT, Fetching
+from cli.status import Status, Watcher
 from cli.terminal import Terminal
+from cli.workers import Workers
 from deploy.kafka_local import LocalKafka
+from deploy.ports import is_free
+from schemas.errors import StateError
 from schemas.settings import Settings
 from stream.connection import Connection
-from stream.lag import lag
 from stream.topics import create
 from triggers.rules import RuleSet
 
-EVERY_S = 1.0
+EVERY_S = 0.5
 PLAIN_EVERY_S = 5.0
-STOP_S = 60.0
+
+PATIENCE_S = 30.0
+"""Workers that restore much are not ready in this time; the status is shown meanwhile."""
+
+MOST_RULES = 4
+"""So many rules are named, those that fired most."""
 
 
 @click.command()
@@ -48,175 +51,160 @@ def up(config: Path | None, broker: str | None, workers: int, clock: str) -> Non
     Publish with any Kafka client, or with kith publish.
     """
     settings = configured(config)
-    data = Path(settings.worker.data).absolute()
-    with local_kafka(data, broker) as brokers:
+    with Interrupts() as interrupts, local_kafka(settings, broker) as (brokers, see_to_kafka):
+        own = settings
         settings = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"brokers": brokers})})
-        with Pipeline(settings, config, workers, clock) as pipeline:
-            click.echo(f"Kafka {brokers} · profiles {pipeline.address()}/profiles/KIND/VALUE · log {pipeline.log}")
-            pipeline.show()
+        connection = Connection(settings.kafka)
+        made = create(connection, settings, RuleSet.from_settings(settings))
+        if made:
+            _tell(f"{len(made)} topics created")
+        _tell(f"starting {workers} worker{'s' if workers > 1 else ''} ...")
+        with (
+            _stopped_when_asked(),
+            Workers(settings, config, workers, clock, _tell, lambda: interrupts.again) as group,
+            Watcher(connection, group.addresses) as watcher,
+            _says_so(),
+        ):
+            group.await_ready(PATIENCE_S)
+            for line in _headline(settings, own, group):
+                click.echo(line)
+            Display(group, watcher, clock, see_to_kafka).run()
 
 
 @contextmanager
-def local_kafka(data: Path, broker: str | None) -> Iterator[str]:
-    """Yield the brokers' addresses: those given, or of a Kafka that is started, and stopped if it was not running."""
+def local_kafka(settings: Settings, broker: str | None) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield brokers' addresses, given or of a Kafka that is started, and what is to be called now and then.
+
+    A Kafka that ran already runs on at the end. One that was started here is started again if it dies meanwhile.
+    """
     if broker is not None:
-        yield broker
+        yield broker, lambda: None
         return
-    kafka = LocalKafka(data / "kafka")
-    was_running = bool(kafka.status().pids)
-    if not was_running:
-        click.echo("starting Kafka ...", err=True)
-    brokers = kafka.start()
+    home = Path(settings.worker.data).absolute() / "kafka"
+    status = LocalKafka(home).status()
+    if status.pids:
+        yield LocalKafka(home).start(), lambda: None  # of several nodes one may be down
+        return
+    first = status.bootstrap is None and is_free(DEFAULT_PORT)
+    _tell("starting Kafka ...")
+    with Fetching() as fetching:
+        kafka = LocalKafka(home, ports=[DEFAULT_PORT] if first else None, guarded=True, progress=fetching.report)
+        brokers = kafka.start()
+
+    def see_to_it() -> None:
+        if not kafka.status().running:
+            _tell(f"Kafka has ended; it is started again; its log is {kafka.log}")
+            with suppress(StateError):  # the next call tries again
+                kafka.start()
+
     try:
-        yield brokers
+        yield brokers, see_to_it
     finally:
-        if not was_running:
-            click.echo("stopping Kafka ...", err=True)
-            kafka.stop()
+        _tell("stopping Kafka ...")
+        kafka.stop()
 
 
-class Pipeline:
-    """The worker processes, watched: one that ends is started again."""
+@contextmanager
+def _stopped_when_asked() -> Iterator[None]:
+    """End without an error when asked to stop, once all that is inside has been stopped."""
+    with suppress(KeyboardInterrupt):
+        yield
 
-    def __init__(self, settings: Settings, config: Path | None, workers: int, clock: str) -> None:
-        self.settings = settings
-        self.connection = Connection(settings.kafka)
-        self.log = Path(settings.worker.data).absolute() / "workers.log"
-        self._command = [sys.executable, "-m", "cli.main", "worker", "--clock", clock]
-        if config is not None:
-            self._command += ["--config", str(config.absolute())]
-        self._count = workers
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._output: IO[bytes] | None = None
-        self._started_at = time.time()
-        self._stopped = False
 
-    def __enter__(self) -> "Pipeline":
-        create(self.connection, self.settings, RuleSet.from_settings(self.settings))
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._output = self.log.open("ab")
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        for _ in range(self._count):
-            self._processes.append(self._spawn())
-        self._await_ready()
-        return self
+@contextmanager
+def _says_so() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _tell("stopping the workers ... (Ctrl-C kills them: nothing is lost, the next start takes longer)")
+        raise
 
-    def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._output is not None:
-            self._output.close()
 
-    def address(self) -> str:
-        """Return the URL of the first worker's HTTP side."""
-        found = self._addresses()
-        return f"http://{found[0]}" if found else "(not yet)"
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
-    def show(self) -> None:
-        """Show the status until asked to stop."""
+
+def _headline(settings: Settings, own: Settings, group: Workers) -> list[str]:
+    address = next(iter(group.addresses().values()), None)
+    lines = [f"Kafka     {settings.kafka.brokers}", f"log       {group.log}"]
+    if address is not None:
+        lines.insert(1, f"profiles  http://{address}/profiles/KIND/VALUE")
+    if settings.kafka.brokers != own.kafka.brokers:
+        lines.append(f"for other commands: export KITH_KAFKA__BROKERS={settings.kafka.brokers}")
+    return lines
+
+
+class Display:
+    """Shows the status and watches the workers: as a table on a terminal, else a line now and then."""
+
+    def __init__(self, group: Workers, watcher: Watcher, clock: str, see_to_kafka: Callable[[], None]) -> None:
+        self._group = group
+        self._watcher = watcher
+        self._clock = clock
+        self._see_to_kafka = see_to_kafka
+        self._began_at = time.monotonic()
+
+    def run(self) -> None:
+        """Go on until KeyboardInterrupt. Raises ConfigError if a worker cannot run with its settings."""
         terminal = Terminal(highlight=False)
         if not terminal.is_terminal:
-            while not self._stopped:
-                self.watch()
-                click.echo(self.line())
-                self._sleep(PLAIN_EVERY_S)
-            return
-        with Live(self.table(), console=terminal, refresh_per_second=4, transient=False) as live:
-            while not self._stopped:
-                self.watch()
-                live.update(self.table())
-                self._sleep(EVERY_S)
+            shown_at = float("-inf")
+            while True:
+                self._look_after()
+                if time.monotonic() - shown_at >= PLAIN_EVERY_S:
+                    shown_at = time.monotonic()
+                    click.echo(" · ".join(f"{name} {value}" for name, value in self._rows()))
+                time.sleep(EVERY_S)
+        self._group.tell = terminal.print
+        try:
+            with Live(self._table(), console=terminal, auto_refresh=False) as live:
+                while True:
+                    self._look_after()
+                    live.update(self._table(), refresh=True)
+                    time.sleep(EVERY_S)
+        finally:
+            self._group.tell = _tell
 
-    def watch(self) -> None:
-        """Start again what has ended."""
-        for place, process in enumerate(self._processes):
-            if process.poll() is not None and not self._stopped:
-                click.echo(
-                    f"worker {process.pid} ended with {process.returncode}: started again, see {self.log}", err=True
-                )
-                self._processes[place] = self._spawn()
+    def _look_after(self) -> None:
+        self._group.watch()
+        self._see_to_kafka()
 
-    def numbers(self) -> dict[str, float]:
-        """Return what the workers count, summed: by metric name, and by `name:label` for triggers."""
-        total: dict[str, float] = {}
-        for address in self._addresses():
-            with suppress(OSError, urllib.error.URLError):
-                with urllib.request.urlopen(f"http://{address}/metrics", timeout=2) as answer:
-                    text = answer.read().decode()
-                for family in text_string_to_metric_families(text):
-                    for sample in family.samples:
-                        total[sample.name] = total.get(sample.name, 0) + sample.value
-                        stage = sample.labels.get("stage") or sample.labels.get("outcome")
-                        if stage:
-                            key = f"{sample.name}:{stage}"
-                            total[key] = total.get(key, 0) + sample.value
-        return total
-
-    def line(self) -> str:
-        """Return the status in one line."""
-        return " · ".join(f"{name} {value}" for name, value in self._status())
-
-    def table(self) -> Table:
-        """Return the status as a table."""
-        table = Table(show_header=False, box=None)
-        for name, value in self._status():
-            table.add_row(name, value)
+    def _table(self) -> Table:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        for name, value in self._rows():
+            table.add_row(f"[bold]{name}[/]", value)
+        table.add_row("", "[dim]Ctrl-C stops everything; data is kept[/]")
         return table
 
-    def _status(self) -> list[tuple[str, str]]:
-        numbers = self.numbers()
-        behind = sum(stage.lag for stage in lag(self.connection))
-        events = numbers.get("kith_events_total:identify", 0)
+    def _rows(self) -> list[tuple[str, str]]:
+        group, status = self._group, self._watcher.status
+        restarts = f", {group.restarts} started again" if group.restarts else ""
         return [
-            ("up", f"{time.time() - self._started_at:.0f} s"),
-            ("workers", str(sum(process.poll() is None for process in self._processes))),
-            ("events", f"{events:,.0f}"),
-            ("people", f"{numbers.get('kith_people', 0):,.0f}"),
-            ("fired", f"{numbers.get('kith_triggers_total:fired', 0):,.0f}"),
-            ("dead letters", f"{numbers.get('kith_dead_letters_total', 0):,.0f}"),
-            ("lag", f"{behind:,}"),
+            ("up", str(timedelta(seconds=int(time.monotonic() - self._began_at)))),
+            ("workers", f"{group.running} of {group.count}{restarts}"),
+            ("events", f"{status.events:,} ({status.per_s:,.0f}/s)"),
+            ("people", f"{status.people:,}"),
+            ("fired", _counts(status.fired)),
+            ("dead letters", _counts(status.refused)),
+            ("lag", _lag(status)),
+            ("clock", self._clock_text(status)),
         ]
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        environ = {**os.environ, "KITH_KAFKA__BROKERS": self.settings.kafka.brokers}
-        return subprocess.Popen(self._command, env=environ, stdout=self._output, stderr=self._output)  # noqa: S603
-
-    def _await_ready(self) -> None:
-        while not self._stopped:
-            addresses = self._addresses()
-            if len(addresses) >= self._count and all(map(_is_ready, addresses)):
-                return
-            self.watch()
-            self._sleep(0.2)
-
-    def _addresses(self) -> list[str]:
-        data = Path(self.settings.worker.data).absolute()
-        found = []
-        for path in sorted(data.glob("worker-*/address")):
-            with suppress(OSError):
-                if path.stat().st_mtime >= self._started_at:
-                    found.append(path.read_text().strip())
-        return found
-
-    def _stop(self, *_: Any) -> None:
-        self._stopped = True
-
-    def _sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not self._stopped and time.monotonic() < end:
-            time.sleep(0.05)
+    def _clock_text(self, status: Status) -> str:
+        if self._clock == "events":
+            return "of the events"
+        return "not yet" if status.behind_s is None else f"{status.behind_s:.1f} s behind"
 
 
-def _is_ready(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+def _counts(numbers: Mapping[str, int]) -> str:
+    """Return the sum, and what it is made of."""
+    first = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))[:MOST_RULES]
+    parts = [f"{name} {value:,}" for name, value in first] + ["..."] * (len(numbers) > MOST_RULES)
+    return f"{sum(numbers.values()):,}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _lag(status: Status) -> str:
+    if status.lag is None:
+        return "not known: Kafka does not answer"
+    behind = [f"{stage} {number:,}" for stage, number in status.lag.items() if number]
+    return f"{sum(status.lag.values()):,}" + (f" ({', '.join(behind)})" if behind else "")

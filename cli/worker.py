@@ -1,7 +1,10 @@
 """`kith worker`: stages of the live pipeline in one process."""
 
 import logging
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +39,12 @@ STAGES = ("identify", "resolve", "profile", "control")
     show_default=True,
     help="How much to tell on stderr.",
 )
-def worker(config: Path | None, stages: str, clock: Literal["live", "events"], log_level: str) -> None:
+@click.option(
+    "--until-eof",
+    is_flag=True,
+    help="Stop also when standard input ends, as it does when the program that runs this ends.",
+)
+def worker(config: Path | None, stages: str, clock: Literal["live", "events"], log_level: str, until_eof: bool) -> None:
     """Run a worker: it takes its share of the partitions, and gives them back when it is stopped (SIGTERM, Ctrl-C).
 
     Start as many as you like, on one machine or several; missing topics are created.
@@ -49,9 +57,18 @@ def worker(config: Path | None, stages: str, clock: Literal["live", "events"], l
         raise ConfigError(f"--stages: name at least one of {', '.join(STAGES)}")
     settings = configured(config)
     set_up_logging(log_level)
+    if until_eof:
+        threading.Thread(target=stop_at_eof, name="standard input", daemon=True).start()
     from stream.worker import Worker  # takes a second to import, which --help need not wait for
 
     sys.exit(Worker(settings, chosen, clock).run())
+
+
+def stop_at_eof() -> None:
+    """Wait for the end of standard input, then stop this process as SIGTERM does."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def set_up_logging(level: str) -> None:

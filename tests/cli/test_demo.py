@@ -95,3 +95,16 @@ def test_the_demo_replayed_by_the_hint_gives_the_same_triggers(demo: tuple[Path,
     arguments[arguments.index("--out") + 1] = str(tmp_path / "again")
     assert kith(*arguments, "--quiet").exit_code == 0
     assert (out / "triggers.parquet").read_bytes() == (tmp_path / "again" / "triggers.parquet").read_bytes()
+
+
+def test_it_ends_with_the_same_people_live(tmp_path: Path) -> None:
+    done = kith("demo", "--customers", "25", "--seed", "3", "--out", str(tmp_path / "demo"), "--lang", "zh")
+    assert done.exit_code == 0, done.output
+    end = done.stdout[done.stdout.rindex("kith replay ") :]
+    same, fired = r"共 (\d+) 人，OneID 与重放同一批事件的结果完全一致", r"已触发 (\d+) 次：\S+ \d+"
+    found, triggers = re.search(same, end), re.search(fired, end)
+    assert found is not None, end
+    assert int(found[1]) > 20
+    assert triggers is not None, end
+    assert int(triggers[1]) > 20
+    assert "已正常停止" in end
