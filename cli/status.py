@@ -22,8 +22,10 @@ LAG_EVERY_S = 3.0
 RATE_S = 5.0
 """The events a second are those of so many seconds."""
 
-Samples = Counter[tuple[str, tuple[str, ...]]]
-"""Numbers by metric and values of its labels."""
+Name = tuple[str, frozenset[tuple[str, str]]]
+"""A metric, and its labels with their values."""
+
+Samples = Counter[Name]
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Counts:
         samples: Samples = Counter()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                samples[sample.name, tuple(sample.labels.values())] = sample.value  # type: ignore[assignment]
+                samples[sample.name, frozenset(sample.labels.items())] = sample.value  # type: ignore[assignment]
         former = self._now.get(worker, samples)
-        began: tuple[str, tuple[str, ...]] = ("kith_start_time_seconds", ())
+        began: Name = ("kith_start_time_seconds", frozenset())
         if former[began] != samples[began]:
             self._before.update({name: value for name, value in former.items() if name[0].endswith("_total")})
         self._now[worker] = samples
@@ -69,22 +71,22 @@ class Counts:
             total = {name: value for name, value in self._now.pop(worker).items() if name[0].endswith("_total")}
             self._before.update(total)
 
-    def by_label(self, metric: str, *where: str) -> dict[str, int]:
-        """Return a counter's sums by its first label, of those samples whose further labels are `where`."""
+    def by_label(self, metric: str, label: str, **where: str) -> dict[str, int]:
+        """Return a counter's sums by a label, of those samples that have the labels `where`."""
         found: Counter[str] = Counter()
         for samples in (self._before, *self._now.values()):
             for (name, labels), value in samples.items():
-                if name == metric and labels[1:] == where:
-                    found[labels[0]] += int(value)
-        return {label: value for label, value in found.items() if value}
+                if name == metric and labels >= where.items():
+                    found[dict(labels)[label]] += int(value)
+        return {name: value for name, value in found.items() if value}
 
     def total(self, metric: str) -> int:
         """Return the sum of a counter or gauge without labels."""
-        return int(sum(samples[metric, ()] for samples in (self._before, *self._now.values())))
+        return int(sum(samples[metric, frozenset()] for samples in (self._before, *self._now.values())))
 
     def largest(self, metric: str) -> float | None:
         """Return the largest value of a gauge without labels, None if no worker has set it."""
-        found = [samples[metric, ()] for samples in self._now.values() if samples[metric, ()]]
+        found = [samples[metric, frozenset()] for samples in self._now.values() if samples[metric, frozenset()]]
         return max(found, default=None)
 
 
@@ -131,14 +133,14 @@ class Watcher:
             if status == 200:
                 answering += 1
                 self._counts.add(worker, text)
-        events = self._counts.by_label("kith_events_total").get("identify", 0)
+        events = self._counts.by_label("kith_events_total", "stage").get("identify", 0)
         return Status(
             answering=answering,
             events=events,
             per_s=self._rate(events),
             people=self._counts.total("kith_people"),
-            fired=self._counts.by_label("kith_triggers_total", "fired"),
-            refused=self._counts.by_label("kith_dead_letters_total"),
+            fired=self._counts.by_label("kith_triggers_total", "rule", outcome="fired"),
+            refused=self._counts.by_label("kith_dead_letters_total", "reason"),
             lag=self._measure_lag(),
             behind_s=self._counts.largest("kith_clock_lag_seconds"),
         )
