@@ -103,6 +103,8 @@ class BatchSource:
         self.group: Any = None
         """What fences a transaction of a worker that lost its partitions; asking for it in a rebalance would block."""
         self.assigned: set[Place] = set()
+        self.reached: dict[Place, int] = {}
+        """Ends that were committed, behind the last message: no commit may go back behind them."""
         self.beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"read {group}", daemon=True)
 
@@ -197,13 +199,20 @@ class BatchSource:
             # After an abort there is something to do again, whatever was read.
             if self._in_flight or self._rewind or (self._merger is not None and self._merger.count):
                 return
-        ends = [TopicPartition(*place, offset) for place, offset in self._ends.items() if place in self.assigned]
+            self._in_flight = IN_FLIGHT  # so that no batch begins meanwhile, whose commit could go back behind these
+        ends = {place: offset for place, offset in self._ends.items() if place in self.assigned}
         self._ends.clear()
-        if ends:
-            try:
-                self._consumer.commit(offsets=ends, asynchronous=False)
-            except KafkaException as error:  # it is done again at the next end
-                log.info("an end was not committed: %s", error.args[0].str())
+        try:
+            if ends:
+                offsets = [TopicPartition(*place, offset) for place, offset in ends.items()]
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+                self.reached |= ends
+        except KafkaException as error:  # it is done again at the next end
+            log.info("an end was not committed: %s", error.args[0].str())
+        finally:
+            with self._changed:
+                self._in_flight = 0
+                self._changed.notify_all()
 
     def _read(self) -> list[Message]:
         """Return the next messages; none if there were none for a while."""
@@ -253,6 +262,7 @@ class BatchSource:
     def _seek_committed(self) -> None:
         """Go back to what is committed, on every partition held."""
         self._ends.clear()
+        self.reached.clear()
         places = [TopicPartition(topic, partition) for topic, partition in sorted(self.assigned)]
         if places:
             for place in self._consumer.committed(places, 60):
@@ -316,6 +326,7 @@ class BatchSource:
         self.assigned.difference_update(places)
         for place in places:
             self._ends.pop(place, None)
+            self.reached.pop(place, None)
         if self._merger is not None:
             self._merger.closed(places)
         self._closed(places)

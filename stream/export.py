@@ -248,7 +248,7 @@ class _Export:
         self._count_unread("profile", messages)
         add, bare, clocks = self._events.add, self._connection.bare, self._clocks
         for message in messages:
-            said = _decoded(_read_identified, message)
+            said = _said(message)
             partition, offset = int(message.partition() or 0), int(message.offset() or 0)
             if type(said) is EventHead:
                 add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
@@ -263,7 +263,7 @@ class _Export:
         self._count_unread("resolve", messages)
         add, bare = self._events.add, self._connection.bare
         for message in messages:
-            said = _decoded(_read_identified, message)
+            said = _said(message)
             if type(said) is EventHead and not said.idents:
                 add((-1, message.offset(), message.timestamp()[1], None, *_columns(said, bare)))
 
@@ -360,6 +360,14 @@ def _columns(event: EventHead, bare: Callable[[str], str]) -> Sequence[Any]:
     part = event.idents[0] if event.idents else None
     where = (None, None, None) if source is None else (bare(source.topic), source.partition, source.offset)
     return (event.id, event.type, event.time_ms, part, *where)
+
+
+def _said(message: Message) -> Any:
+    """Return what a message between the stages says, None if it is none: it is a dead letter, or will be."""
+    try:
+        return _read_identified(message.value() or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _decoded(decode: Callable[[bytes], Any], message: Message) -> Any:

@@ -76,8 +76,8 @@ class Runner:
         self._metrics = metrics
         self._failed = failed
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"commit {work.name}")
-        self._pending: asyncio.Future[tuple[float, dict[int, int]]] | None = None
-        self._positions: dict[Place, int] = {}
+        self._pending: tuple[asyncio.Future[tuple[float, dict[int, int]]], dict[Place, int]] | None = None
+        self._positions: dict[Place, int] = {}  # what is committed; a batch that may yet be aborted is not in it
         self._broken: set[Spot] = set()
         self._channel: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,15 +176,28 @@ class Runner:
         if outbox is None:
             source.done()
             return
-        offsets = dict(self._positions) if not batch.messages else _ends(batch.messages)
         self._metrics.batch(self.name, len(batch.messages), time.perf_counter() - started)
         await self._settle()
         if batch.epoch != source.epoch:
             source.done()
             return
-        self._positions |= offsets
+        offsets = _ends(batch.messages)
+        if not offsets:
+            offsets = self._held(source)
         assert self._loop is not None  # noqa: S101
-        self._pending = self._loop.run_in_executor(self._pool, self._commit, outbox, offsets)
+        self._pending = (self._loop.run_in_executor(self._pool, self._commit, outbox, offsets), offsets)
+
+    def _held(self, source: BatchSource) -> dict[Place, int]:
+        """Return the committed offsets of the partitions held.
+
+        A transaction without input commits them again, since a worker that lost its partitions is fenced by that.
+        """
+        reached = source.reached
+        return {
+            place: max(offset, reached.get(place, 0))
+            for place, offset in self._positions.items()
+            if place in source.assigned
+        }
 
     async def _process(self, batch: Batch) -> Outbox | None:
         """Work a batch off; a message that breaks the work is put aside, and the batch worked off without it."""
@@ -219,7 +232,7 @@ class Runner:
         """Wait for the commit that is under way, and make it count or undo what it was about."""
         if self._pending is None:
             return
-        future, self._pending = self._pending, None
+        (future, offsets), self._pending = self._pending, None
         source = self.source
         assert source is not None  # noqa: S101
         try:
@@ -230,6 +243,7 @@ class Runner:
             source.go_back()
             self.work.forget()
         else:
+            self._positions |= offsets
             self._metrics.committed(self.name, seconds)
             self.work.committed(delivered)
         finally:

@@ -120,7 +120,7 @@ class ResolveWork:
                 continue
             event = request.event
             if broken and (message.topic(), message.partition(), message.offset()) in broken:
-                self._refuse_event(outbox, event)
+                self._refuse_event(outbox, message, event)
                 continue
             resolution = graph.observe(event)
             for change in resolution.changes:
@@ -159,11 +159,12 @@ class ResolveWork:
         if self.graph is not None:
             self.graph.rollback()
 
-    def _refuse_event(self, outbox: Outbox, event: Event) -> None:
+    def _refuse_event(self, outbox: Outbox, message: Message, event: Event) -> None:
         """Make a dead letter of an event that broke the stage, with its bytes from where it came."""
         source = event.source
-        if source is None:
-            raise StateError(f"the event {event.id} has no source: it cannot be put aside")
+        if source is None:  # nothing of ours wrote it
+            self._refuse(outbox, message, message.value() or b"", "the event broke the resolve stage")
+            return
         found = self._originals.fetch([source]).get((source.topic, source.partition, source.offset))
         key, raw = (None, encode_event(event, None)) if found is None else found
         topic = self._connection.bare(source.topic)
