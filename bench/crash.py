@@ -2,7 +2,8 @@
 
 A generated shop (merges, splits by a steward, duplicates, late and malformed events, due triggers) goes through two
 workers and a Kafka of one node. At random moments a worker or the broker is killed (SIGKILL) and started again, a
-worker is stopped (SIGSTOP) beyond its session and woken as a zombie. Afterwards people and profiles must be, row for
+worker is stopped (SIGSTOP) beyond its session and woken as a zombie, the connection to the broker is cut (`cut`,
+`silent` if nobody is told) for longer than a session. Afterwards people and profiles must be, row for
 row, those of the replay; every trigger must be there once.
 
 Prints what was done, the longest time without progress after each kill, and the differences; exit 1 if there are any.
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.pipeline import LivePipeline, differences, rows
+from bench.proxy import Proxy, proxied
 from deploy.kafka_local import LocalKafka
 from ingest.generator import generate
 from schemas.settings import Settings
@@ -40,15 +42,16 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="kith-crash-") as folder,
-        LocalKafka(Path(folder) / "kafka", guarded=True) as kafka,
+        Proxy() as proxy,
+        proxied(Path(folder) / "kafka", proxy) as kafka,
     ):
         settings = Settings.model_validate(
             {
-                "kafka": {"brokers": kafka.bootstrap, "partitions": 4, "replication": 1},
+                "kafka": {"brokers": proxy.bootstrap, "partitions": 4, "replication": 1},
                 "worker": {"data": f"{folder}/data", "batch": 1000, "api": {"port": 0}},
             }
         )
-        run = CrashRun(settings, kafka, Path(folder), given.seed)
+        run = CrashRun(settings, kafka, Path(folder), given.seed, proxy)
         found = run.go(given.events, given.kills, given.what.split(","))
     for line in found:
         print(line)
@@ -58,13 +61,19 @@ def main(arguments: Sequence[str]) -> int:
 WAIT_S = 600
 """Seconds to wait for everything to be worked off."""
 
+CUT_S = 8
+"""Seconds for which the connection is cut, more than a worker's session."""
+
 
 class CrashRun:
-    """One run; `go` returns what is wrong afterwards, one text each."""
+    """One run; `go` returns what is wrong afterwards, one text each. Cuts need a proxy."""
 
-    def __init__(self, settings: Settings, kafka: LocalKafka, folder: Path, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, kafka: LocalKafka, folder: Path, seed: int, proxy: Proxy | None = None
+    ) -> None:
         self.settings = settings
         self.kafka = kafka
+        self.proxy = proxy
         self.folder = folder
         self.random = random.Random(seed)
         self.seed = seed
@@ -88,6 +97,8 @@ class CrashRun:
                 live.start_worker()
             self._progress.start()
             size = -(-len(lines) // (kills + 1))
+            happenings = [what[number % len(what)] for number in range(kills)]
+            self.random.shuffle(happenings)
             for number, start in enumerate(range(0, len(lines), size)):
                 publisher = threading.Thread(target=self._publish, args=(live, lines[start : start + size]))
                 publisher.start()
@@ -130,6 +141,10 @@ class CrashRun:
             worker.send_signal(signal.SIGSTOP)
             time.sleep(9)
             worker.send_signal(signal.SIGCONT)
+        elif what in ("cut", "silent") and self.proxy is not None:
+            self.proxy.cut(silent=what == "silent")
+            time.sleep(CUT_S)
+            self.proxy.open()
         else:
             live.stop_worker(worker, signal.SIGKILL)
             live.start_worker()
@@ -140,11 +155,12 @@ class CrashRun:
 
 
 class Progress:
-    """Watches how far the profile stage has come."""
+    """Watches how far the profile stage has come; `longest_s` is the longest time in which it had work and did none."""
 
     def __init__(self, connection: Connection) -> None:
         self.at = 0
         self.idle = False
+        self.longest_s = 0.0
         self._connection = connection
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -161,6 +177,7 @@ class Progress:
     def _run(self) -> None:
         broker = Broker(self._connection, answer_s=5)
         topics: dict[str, int] = {}
+        moved = time.monotonic()
         identified = self._connection.topic("events.identified")
         while not self._stopped.wait(0.2):
             try:
@@ -169,8 +186,11 @@ class Progress:
                 ends = broker.ends([(identified, number) for number in range(topics[identified])])
             except Exception:  # noqa: S112  it is being killed
                 continue
-            self.at = sum(offsets.values())
+            at, now = sum(offsets.values()), time.monotonic()
             self.idle = all(offsets.get(place, 0) >= end for place, end in ends.items())
+            if at != self.at or self.idle:
+                self.at, moved = at, now
+            self.longest_s = max(self.longest_s, now - moved)
 
 
 def shop(events: int, seed: int) -> list[bytes]:
@@ -223,10 +243,19 @@ def check(replayed: Path, exported: Path) -> list[str]:
 
 
 def late_people(exported: Path) -> set[str]:
-    """The people of whom an event overtook another."""
+    """The people of whom an event overtook another, and those who were one person with such people before a split."""
     import pyarrow.parquet as pq
 
-    return set(pq.read_table(exported / "late_events.parquet").column("one_id").to_pylist())
+    late = set(pq.read_table(exported / "late_events.parquet").column("one_id").to_pylist())
+    changes = pq.read_table(exported / "identity_changes.parquet").to_pylist()
+    together = [{row["one_id"], row["other_one_id"]} for row in changes if row["change"] in ("merged", "split")]
+    before = -1
+    while len(late) != before:
+        before = len(late)
+        for people in together:
+            if people & late:
+                late |= people
+    return late
 
 
 if __name__ == "__main__":

@@ -66,10 +66,13 @@ class LivePipeline:
         return done.stdout
 
     def start_worker(
-        self, stages: str | None = None, environ: Mapping[str, str] | None = None
+        self,
+        stages: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "cli.main"),
     ) -> subprocess.Popen[bytes]:
-        """Start a worker and return its process; it is not yet ready."""
-        command = [sys.executable, "-m", "cli.main", "worker", "--clock", self.clock, "--config", str(self.config)]
+        """Start a worker and return its process; it is not yet ready. `program`: what Python is to run for `kith`."""
+        command = [sys.executable, *program, "worker", "--clock", self.clock, "--config", str(self.config)]
         if stages is not None:
             command += ["--stages", stages]
         with self.log.open("ab") as log:
