@@ -30,6 +30,7 @@ from schemas.settings import Settings
 from stream.broker import Broker
 from stream.connection import Connection
 from stream.replay import replay
+from stream.stage_identify import RAW_TOPICS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -155,7 +156,10 @@ class CrashRun:
 
 
 class Progress:
-    """Watches how far the profile stage has come; `longest_s` is the longest time in which it had work and did none."""
+    """Watches how far the profile stage has come.
+
+    `longest_s` is the longest time in which it came no further though one of the stages had something to read.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.at = 0
@@ -178,16 +182,24 @@ class Progress:
         broker = Broker(self._connection, answer_s=5)
         topics: dict[str, int] = {}
         moved = time.monotonic()
-        identified = self._connection.topic("events.identified")
+        topic, group = self._connection.topic, self._connection.group
+        inputs = {"identify": RAW_TOPICS, "resolve": ["identity.requests"], "profile": ["events.identified"]}
         while not self._stopped.wait(0.2):
             try:
                 topics = topics or broker.topics()
-                offsets = broker.committed(self._connection.group("profile"))
-                ends = broker.ends([(identified, number) for number in range(topics[identified])])
+                offsets = {stage: broker.committed(group(stage)) for stage in inputs}
+                ends = {
+                    stage: broker.ends(
+                        [(topic(name), number) for name in names for number in range(topics[topic(name)])]
+                    )
+                    for stage, names in inputs.items()
+                }
             except Exception:  # noqa: S112  it is being killed
                 continue
-            at, now = sum(offsets.values()), time.monotonic()
-            self.idle = all(offsets.get(place, 0) >= end for place, end in ends.items())
+            at, now = sum(offsets["profile"].values()), time.monotonic()
+            self.idle = all(
+                offsets[stage].get(place, 0) >= end for stage in inputs for place, end in ends[stage].items()
+            )
             if at != self.at or self.idle:
                 self.at, moved = at, now
             self.longest_s = max(self.longest_s, now - moved)

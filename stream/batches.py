@@ -105,6 +105,8 @@ class BatchSource:
         self.assigned: set[Place] = set()
         self.reached: dict[Place, int] = {}
         """Ends that were committed, behind the last message: no commit may go back behind them."""
+        self.opening = True
+        """Whether its first partitions are yet to come, or the state of some is being restored."""
         self.beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"read {group}", daemon=True)
 
@@ -171,24 +173,33 @@ class BatchSource:
     def _turn(self) -> None:
         self.beat = time.monotonic()
         with self._changed:
-            self._changed.wait_for(lambda: self._in_flight < IN_FLIGHT or not self._running, 0.5)
-            if self._in_flight >= IN_FLIGHT or (self._rewind and self._in_flight):
+            self._changed.wait_for(lambda: self._may_read() or not self._running, 0.5)
+            if not self._may_read():
                 return
         if self._rewind:
             self._seek_committed()
         self._rebalanced = False
         messages = self._read()
-        if self._rebalanced:  # while reading: what was read of partitions that went is their new owner's business
-            messages = [m for m in messages if (m.topic(), m.partition()) in self.assigned]
         if self._rebalanced or messages:
             self.group = self._consumer.consumer_group_metadata()
+        if self._rebalanced and (messages or (self._merger is not None and self._merger.count)):
+            # Of a partition that went and came again some may have been read twice, of one that went too much.
+            with self._changed:
+                self._rewind = True
+            return
         if messages:
             with self._changed:
+                if self._rewind:  # meanwhile what came before was aborted: all of it is read again
+                    return
                 self._in_flight += 1
                 batch = Batch(self.epoch, messages)
             self._deliver(batch)
         elif self._ends:
             self._commit_ends()
+
+    def _may_read(self) -> bool:
+        """Whether there is room for a batch; to go back, everything before must have come to its end."""
+        return self._in_flight < (1 if self._rewind else IN_FLIGHT)
 
     def _commit_ends(self) -> None:
         """Commit the very end of partitions where only the markers of transactions follow the last message.
@@ -287,7 +298,9 @@ class BatchSource:
         # Offsets first: they are stable only when no transaction of a former owner is open, and only then is the
         # changelog complete.
         if not partitions:
+            self.opening = False
             return
+        self.opening = True
         committed = consumer.committed(partitions, 120)
         for place in committed:
             place.offset = OFFSET_BEGINNING if place.offset < 0 else place.offset
@@ -298,6 +311,7 @@ class BatchSource:
         self._rebalanced = True
         if self._merger is not None:
             self._merger.opened(places)
+        self.opening = False
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._leave(partitions, lost=False)

@@ -179,6 +179,7 @@ class Runner:
         self._metrics.batch(self.name, len(batch.messages), time.perf_counter() - started)
         await self._settle()
         if batch.epoch != source.epoch:
+            self.work.forget()
             source.done()
             return
         offsets = _ends(batch.messages)

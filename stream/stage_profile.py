@@ -5,7 +5,6 @@ offset of the changelog that this reflects; what it lacks it reads from the chan
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -111,7 +110,7 @@ class ProfileWork:
         self.topics = ["events.identified"]
         self.at: Message | None = None
         self.partitions = partitions
-        self.open_partitions: dict[int, Partition] = {}
+        self.open_partitions: dict[int, Partition] = {}  # replaced, never changed: other threads go through it
         self._settings = settings
         self._connection = connection
         self._engine = engine
@@ -125,7 +124,6 @@ class ProfileWork:
         self._refused: list[tuple[Event, Reason, str]] = []
         self._collected: list[list[tuple[Partition, Any]]] = []
         self._due_at = 0.0
-        self._lock = threading.Lock()
         self._identified = connection.topic("events.identified")
         self._requests = connection.topic("identity.requests")
         self._state = connection.topic("profiles.state")
@@ -162,8 +160,7 @@ class ProfileWork:
             )
             partition = Partition(number, store, people, stage)
             partition.load()
-            with self._lock:
-                self.open_partitions[number] = partition
+            self.open_partitions = {**self.open_partitions, number: partition}
         seconds = time.perf_counter() - started
         self._metrics.restored("profile", restored, seconds)
         log.info("profile: %d records of the changelog read in %.1f s", restored, seconds)
@@ -171,8 +168,9 @@ class ProfileWork:
     def close(self, places: list[Place]) -> None:
         """Close the stores; what is in them stays for the next time."""
         for _, number in places:
-            with self._lock:
-                partition = self.open_partitions.pop(number, None)
+            left = dict(self.open_partitions)
+            partition = left.pop(number, None)
+            self.open_partitions = left
             if partition is not None:
                 partition.store.flush()
                 partition.store.close()
@@ -299,6 +297,7 @@ class ProfileWork:
     def _publish_news(self, partition: Partition, wall_ms: int, busy: bool) -> None:
         """Publish the profiles of people with news; while there is more to do than time, those are put off."""
         stage, people = partition.stage, partition.people
+        profiles = changes = 0
         for one_id in stage.news:
             person = people.get(one_id)
             if person is None or not person.parts:
@@ -311,10 +310,14 @@ class ProfileWork:
             self._outbox.add(self._profiles, one_id, rendered.value)
             for change in rendered.changes:
                 self._outbox.add(self._segments, one_id, change)
+            profiles += 1
+            changes += len(rendered.changes)
             person.tags = rendered.tags
             person.refresh_ms = rendered.refresh_ms if self._clock_ms is not None else NEVER
             person.unpublished = False
         stage.news.clear()
+        if profiles:
+            self._metrics.published(profiles, changes)
 
     def _advance(self, partition: Partition, to_ms: int) -> None:
         if self._clock_ms is not None:

@@ -21,7 +21,7 @@ EVERY_S = 5.0
 """Seconds between two rounds: half of the interval at which Prometheus is set to ask."""
 
 SILENT_S = 30.0
-"""Seconds after which a stage that does not read is called stuck; restoring a large store may take as long."""
+"""Seconds after which a stage that does not read is called stuck."""
 
 
 class Watch:
@@ -90,9 +90,11 @@ class Watch:
             source = runner.source
             if source is None:
                 found.append(f"stage {runner.name} does not read yet")
+            elif source.opening:
+                found.append(f"stage {runner.name} takes its partitions and restores their state")
             elif time.monotonic() - source.beat > SILENT_S:
                 silent_s = time.monotonic() - source.beat
-                found.append(f"stage {runner.name} has read nothing for {silent_s:.0f} s: it restores, or is stuck")
+                found.append(f"stage {runner.name} has read nothing for {silent_s:.0f} s: it is stuck")
             elif self._worker.metrics.uncommitted_s(runner.name) > SILENT_S:
                 found.append(f"stage {runner.name} waits for a commit that does not end")
         return found

@@ -221,6 +221,7 @@ class Target:
         self._timeout = aiohttp.ClientTimeout(total=milliseconds(settings.timeout) / 1000)
         self._backoff_s = milliseconds(settings.backoff) / 1000
         self._free_at = 0.0
+        self._door = asyncio.Lock()
 
     async def deliver(
         self, session: aiohttp.ClientSession, trigger_id: str, body: bytes, metrics: Metrics
@@ -245,12 +246,10 @@ class Target:
 
     async def _turn(self) -> None:
         """Wait for a place in the rate, and until the target wants to be asked again."""
-        now = time.monotonic()
-        begin = max(now, self._free_at)
-        self._free_at = begin + self._gap_s / (self.share or 1)
-        while begin > now:
-            await asyncio.sleep(begin - now)
-            now = time.monotonic()
+        async with self._door:
+            while (wait_s := self._free_at - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            self._free_at = time.monotonic() + self._gap_s / (self.share or 1)
 
     async def _post(self, session: aiohttp.ClientSession, trigger_id: str, body: bytes, attempt: int) -> Failure | None:
         headers = {"Content-Type": "application/json", "User-Agent": "kith", "Idempotency-Key": trigger_id}

@@ -127,7 +127,7 @@ def test_the_schemas_are_written_and_listed(tmp_path: Path) -> None:
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    assert kith("--version").stdout == "kith, version 0.1.0\n"
+    assert kith("--version").stdout == "kith, version 0.2.0\n"
 
 
 @pytest.mark.parametrize(
