@@ -148,5 +148,118 @@ LATE_EVENTS = Table(
     ),
 )
 
+_ORDER_ID = Column("order_id", pa.string(), "The order", "订单号")
+_ITEM = pa.struct([("sku", pa.string()), ("quantity", pa.int64()), ("unit_price_minor", MONEY)])
+
+ORDERS = Table(
+    "orders",
+    "One row per counted order: paid, and its amount known",
+    "每个计入的订单（已支付且金额已知）一行",
+    (
+        ONE_ID,
+        _ORDER_ID,
+        Column("paid_at", TIME, "When it was first paid", "首次支付时间"),
+        Column("placed_at", TIME, "When it was placed; null if unknown", "下单时间"),
+        Column("delivered_at", TIME, "When it was delivered; null if not yet", "送达时间"),
+        Column("currency", pa.string(), "Its currency", "币种"),
+        Column("amount_minor", MONEY, "What was paid, in minor units", "支付金额（最小货币单位）"),
+        Column("refunded_minor", MONEY, "What was given back, at most the amount", "退款金额（最小货币单位）"),
+        Column("discount_minor", MONEY, "Discount; null if unknown", "折扣（最小货币单位）"),
+        Column("shipping_minor", MONEY, "Shipping; null if unknown", "运费（最小货币单位）"),
+        Column("cancelled", pa.bool_(), "Whether it was cancelled", "是否取消"),
+        Column("coupon", pa.string(), "Coupon used", "优惠券"),
+        Column("channel", pa.string(), "Channel it came by", "渠道"),
+        Column("store", pa.string(), "Store", "门店"),
+        Column("cart_id", pa.string(), "Cart it came from", "购物车"),
+        Column("part", pa.string(), "Identifier whose part holds the first payment", "所属标识"),
+        Column("event_id", pa.string(), "Event of the first payment", "首次支付事件"),
+    ),
+)
+
+ORDER_ITEMS = Table(
+    "order_items",
+    "One row per line of a counted order",
+    "订单的每个商品行一行",
+    (
+        ONE_ID,
+        _ORDER_ID,
+        Column("line", pa.int32(), "Number of the line, from 1", "行号（从 1 起）"),
+        Column("sku", pa.string(), "The product", "商品"),
+        Column("name", pa.string(), "Its name", "商品名"),
+        Column("category", pa.string(), "Its category", "品类"),
+        Column("quantity", pa.int64(), "Units", "件数"),
+        Column("unit_price_minor", MONEY, "Price of a unit, in minor units", "单价（最小货币单位）"),
+        Column("consumption_days", pa.int64(), "Days that a unit lasts", "可用天数"),
+        Column("paid_at", TIME, "When the order was first paid", "首次支付时间"),
+    ),
+)
+
+CARTS = Table(
+    "carts",
+    "One row per cart that is not empty",
+    "每个非空购物车一行",
+    (
+        ONE_ID,
+        Column("cart_id", pa.string(), "The cart", "购物车"),
+        Column("items", pa.int64(), "Units in it", "件数"),
+        Column("value_minor", MONEY, "Its value in minor units of the setting's currency", "金额（最小货币单位）"),
+        Column("changed_at", TIME, "When it last changed", "最近变化时间"),
+        Column("lines", pa.list_(_ITEM), "What is in it", "商品行"),
+    ),
+)
+
+TICKETS = Table(
+    "tickets",
+    "One row per ticket",
+    "每个工单一行",
+    (
+        ONE_ID,
+        Column("ticket_id", pa.string(), "The ticket", "工单号"),
+        Column("open", pa.bool_(), "Whether it is open", "是否未解决"),
+        Column("opened_at", TIME, "When it was first opened", "首次开启时间"),
+        Column("replied_at", TIME, "When it was first answered; null if not yet", "首次回复时间"),
+        Column("resolved_at", TIME, "When it was last resolved; null if open", "解决时间"),
+        Column("first_response_ms", pa.int64(), "From opening to the first reply", "首次响应时长（毫秒）"),
+        Column("resolution_ms", pa.int64(), "From opening to the resolution", "解决时长（毫秒）"),
+        Column("rating", pa.float64(), "Latest rating, 1 to 5", "最近评分"),
+        Column("complaint", pa.bool_(), "Whether it is a complaint by its category", "是否投诉"),
+        Column("category", pa.string(), "Its category", "类别"),
+        Column("priority", pa.string(), "Its priority", "优先级"),
+        Column("subject", pa.string(), "Its subject", "主题"),
+        Column("sku", pa.string(), "Product it is about", "商品"),
+        Column("order_id", pa.string(), "Order it is about", "订单号"),
+    ),
+)
+
+TAGS = Table(
+    "tags",
+    "One row per tag that a person has",
+    "每人每个标签一行",
+    (
+        ONE_ID,
+        Column("tag", pa.string(), "The tag", "标签"),
+        Column("rule", pa.string(), "Rule that gives it", "规则"),
+        Column("rule_version", pa.int32(), "Version of the rule", "规则版本"),
+        Column("since", TIME, "Since when; null if that is not known", "起始时间"),
+        Column("facts", pa.string(), "The facts behind it, as JSON", "依据（JSON）"),
+    ),
+)
+
+CONSENTS = Table(
+    "consents",
+    "One row per purpose, and channel if one was named, of each person who said a word on it",
+    "每人每用途（及渠道）的授权一行",
+    (
+        ONE_ID,
+        Column("purpose", pa.string(), "What for", "用途"),
+        Column("channel", pa.string(), "By which channel; null: the purpose as a whole", "渠道；空表示整个用途"),
+        Column("granted", pa.bool_(), "The last word", "是否授权"),
+        Column("at", TIME, "When it was said", "表态时间"),
+    ),
+)
+
+PEOPLE_TABLES = (ORDERS, ORDER_ITEMS, CARTS, TICKETS, TAGS, CONSENTS)
+"""What people have, a row each; beside their profiles."""
+
 TABLES = (IDENTITIES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE)
 """All tables of a replay but that of profiles, whose columns are in `lake.profile_table`."""
