@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--what", default="worker,broker,zombie", help="what may happen, with commas")
+    parser.add_argument("--what", default="worker,broker,zombie,cut", help="what may happen, with commas")
     given = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="kith-crash-") as folder,
@@ -105,7 +105,7 @@ class CrashRun:
                 publisher.start()
                 if start + size < len(lines):
                     time.sleep(self.random.uniform(0.5, 4))
-                    self._happen(live, what[number % len(what)])
+                    self._happen(live, happenings[number])
                 publisher.join()
             live.wait(float(WAIT_S))
             self._progress.stop()
