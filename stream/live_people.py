@@ -20,7 +20,7 @@ _MISSING = ABSENT
 
 
 class LivePeople:
-    """A dictionary of people by OneID over a store; keeps about `max_decoded` of them decoded, and a batch's more.
+    """A dictionary of people by OneID over a store; keeps about `max_decoded` of them decoded, at most twice as many.
 
     Whoever is got with `get` or `create` counts as changed; `peek` is for reading. A person got is to be worked on
     before many others are got: when too many are decoded, those not touched lately are encoded again.
@@ -230,11 +230,12 @@ class LivePeople:
             self._evict(person)
 
     def _evict(self, spare: Person) -> None:
-        """Encode the people touched least lately: first in, first out with a second chance."""
+        """Encode the people touched least lately: first in, first out with a second chance, while there is room."""
         hot = self._hot
+        room = len(hot) <= 2 * self._max
         for one_id in list(hot)[: max(1, self._max // 8) * 2]:
             person = hot.pop(one_id)
-            if person is spare or person.touched:
+            if person is spare or (person.touched and room):
                 person.touched = person is spare
                 hot[one_id] = person
             elif self._dirty.get(one_id) is person:

@@ -124,7 +124,7 @@ def test_live_people_are_what_a_dictionary_with_snapshots_says(
             model.forget()
             batches = []
         _check(people, model, batches)
-        assert len(people._hot) <= max_decoded + 2
+        assert len(people._hot) <= 2 * max_decoded + 2
     people.forget()
     model.forget()
     _check(people, model, [])
