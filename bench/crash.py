@@ -221,7 +221,7 @@ def shop(events: int, seed: int) -> list[bytes]:
     for number in range(len(people) // 2):
         a, b = (r.choice(people) for _ in range(2))
         ends = [_end(person) for person in (a, b)]
-        if None in ends or ends[0] == ends[1]:
+        if None in ends or ends[0] == ends[1] or not ("time" in a and "time" in b):
             continue
         at = max(a["time"], b["time"], key=str)
         for what in ("customer.linked", "customer.unlinked")[: 1 + number % 2]:
