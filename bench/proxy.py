@@ -72,12 +72,13 @@ class Proxy:
         while True:
             try:
                 client, _ = server.accept()
-                kafka = socket.create_connection((HOST, self.target), 5)
-            except ConnectionRefusedError:  # Kafka is down, as the client is to notice
-                client.close()
-                continue
             except OSError:
                 return
+            try:
+                kafka = socket.create_connection((HOST, self.target), 5)
+            except OSError:  # Kafka is down, or just starts: the client is to notice
+                client.close()
+                continue
             kafka.settimeout(None)
             with self._lock:
                 if server is not self._server:
