@@ -132,11 +132,20 @@ class LivePeople:
 
     # Transactions
 
+    @property
+    def changed(self) -> bool:
+        """Whether `collect` would return anything."""
+        return bool(self._dirty or self._meta)
+
     def collect(self) -> Records:
-        """Return what has changed since the last call, for the changelog; it stays in force here until `written`."""
-        records = self._meta
+        """Return what has changed since the last call, for the changelog; it stays in force here until `written`.
+
+        Records of the stage's own come last, in the order in which they were put.
+        """
+        records: Records = {}
         for one_id, person in self._dirty.items():
             records[one_id.encode()] = freeze(person) if isinstance(person, Person) else person
+        records |= self._meta
         self._meta = {}
         self._dirty = {}
         if records:

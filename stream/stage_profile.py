@@ -47,10 +47,13 @@ DUE_S = 0.2
 
 CLOCK = "clock"
 INBOX = "inbox"
+INPUT = "input"
+"""The record that ends each batch's records of a partition: up to which offset of `events.identified`, exclusive, they
+reflect the partition's messages. So a copy of the changelog that ends with it is the state at a known place."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_inbox = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
-_unpack_clock = msgspec.msgpack.Decoder(int).decode
+_unpack_int = msgspec.msgpack.Decoder(int).decode
 
 
 class Partition:
@@ -62,12 +65,16 @@ class Partition:
         self.people = people
         self.stage = stage
         self.inbox_was: bytes | None = None
+        self.input = 0
+        self.input_was = 0
 
     def load(self) -> None:
         """Take the clock and the inbox from the store."""
         clock = self.people.meta_get(CLOCK)
-        self.stage.now_ms = 0 if clock is None else _unpack_clock(clock)
+        self.stage.now_ms = 0 if clock is None else _unpack_int(clock)
         self.inbox_was = self.people.meta_get(INBOX)
+        read = self.people.meta_get(INPUT)
+        self.input = self.input_was = 0 if read is None else _unpack_int(read)
         self.stage.inbox.clear()
         for step, state in [] if self.inbox_was is None else _unpack_inbox(self.inbox_was):
             part = parts.decode(state)
@@ -84,6 +91,12 @@ class Partition:
         if value != self.inbox_was:
             self.people.meta_put(INBOX, value)
             self.inbox_was = value
+
+    def save_input(self) -> None:
+        """Put how far the input was read behind all other records of the batch, if there are any or it was read."""
+        if self.people.changed or self.input != self.input_was:
+            self.people.meta_put(INPUT, _pack(self.input))
+            self.input_was = self.input
 
 
 class ProfileWork:
@@ -145,6 +158,7 @@ class ProfileWork:
             store = Store(self._data / f"profile-{place.partition}")
             fresh.append((place.partition, store))
         restored = self._restore(dict(fresh))
+        offsets = {place.partition: place.offset for place in places}
         for number, store in fresh:
             people = LivePeople(store, max(100, self._max_people // max(1, len(fresh) + len(self.open_partitions))))
             stage = ProfileStage(
@@ -160,6 +174,7 @@ class ProfileWork:
             )
             partition = Partition(number, store, people, stage)
             partition.load()
+            partition.input = max(partition.input, offsets[number])
             self.open_partitions = {**self.open_partitions, number: partition}
         seconds = time.perf_counter() - started
         self._metrics.restored("profile", restored, seconds)
@@ -193,6 +208,7 @@ class ProfileWork:
         for message in messages:
             self.at = message
             partition = partitions[message.partition() or 0]
+            partition.input = (message.offset() or 0) + 1
             stage = partition.stage
             try:
                 said = decode(message.value() or b"")
@@ -280,6 +296,7 @@ class ProfileWork:
             if stage.news:
                 self._publish_news(partition, wall_ms, busy)
             partition.save_inbox()
+            partition.save_input()
             records = partition.people.collect()
             if records:
                 number = partition.number
