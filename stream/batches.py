@@ -119,7 +119,8 @@ class BatchSource:
         with self._changed:
             self._running = False
             self._changed.notify_all()
-        self._thread.join(60)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(60)
 
     def begin(self) -> int | None:
         """Begin a batch without messages; return its epoch, or None if it is no good moment."""

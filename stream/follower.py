@@ -41,7 +41,8 @@ class Follower:
     def stop(self) -> None:
         """Read no more."""
         self._stopped.set()
-        self._thread.join(15)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(15)
 
     def _run(self) -> None:
         started = time.perf_counter()

@@ -60,7 +60,8 @@ class LiveClock:
     def stop(self) -> None:
         """Stand still."""
         self._stopped.set()
-        self._thread.join(15)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(15)
 
     def _run(self) -> None:
         done: dict[Place, int] | None = None
