@@ -1,15 +1,22 @@
 """The DuckDB file: the tables of a folder, with comments that say what they and their columns mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
 
 from lake.tables import Table
 
+VIEWS = {"people": "profiles", "identifiers": "identities"}
+"""The tables of a replay or export by the names that they have in a snapshot."""
 
-def write_database(folder: Path, path: Path, tables: Iterable[Table]) -> None:
-    """Make a DuckDB file at `path` from the Parquet files `folder/NAME.parquet`, one table each."""
+
+def write_database(folder: Path, path: Path, tables: Iterable[Table], views: Mapping[str, str] | None = None) -> None:
+    """Make a DuckDB file at `path` from the Parquet files `folder/NAME.parquet`, one table each.
+
+    `views` are further names of these tables.
+    """
+    tables = list(tables)
     connection = duckdb.connect(str(path), config={"threads": 2})
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -20,6 +27,12 @@ def write_database(folder: Path, path: Path, tables: Iterable[Table]) -> None:
             connection.execute(f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)}")
             for column in table.columns:
                 connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_literal(column.comment)}')
+        by_name = {table.name: table for table in tables}
+        for name, table_name in (views or {}).items():
+            connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {table_name}")  # noqa: S608
+            connection.execute(f"COMMENT ON VIEW {name} IS {_literal(by_name[table_name].comment)}")
+            for column in by_name[table_name].columns:
+                connection.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_literal(column.comment)}')
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
     finally:

@@ -200,7 +200,7 @@ CARTS = Table(
     "每个非空购物车一行",
     (
         ONE_ID,
-        Column("cart_id", pa.string(), "The cart", "购物车"),
+        Column("cart_id", pa.string(), "The cart; null: the one without an id", "购物车；空表示无编号的购物车"),
         Column("items", pa.int64(), "Units in it", "件数"),
         Column("value_minor", MONEY, "Its value in minor units of the setting's currency", "金额（最小货币单位）"),
         Column("changed_at", TIME, "When it last changed", "最近变化时间"),
@@ -216,12 +216,12 @@ TICKETS = Table(
         ONE_ID,
         Column("ticket_id", pa.string(), "The ticket", "工单号"),
         Column("open", pa.bool_(), "Whether it is open", "是否未解决"),
-        Column("opened_at", TIME, "When it was first opened", "首次开启时间"),
+        Column("opened_at", TIME, "When it was first opened; null if that is not known", "首次开启时间"),
         Column("replied_at", TIME, "When it was first answered; null if not yet", "首次回复时间"),
         Column("resolved_at", TIME, "When it was last resolved; null if open", "解决时间"),
-        Column("first_response_ms", pa.int64(), "From opening to the first reply", "首次响应时长（毫秒）"),
-        Column("resolution_ms", pa.int64(), "From opening to the resolution", "解决时长（毫秒）"),
-        Column("rating", pa.float64(), "Latest rating, 1 to 5", "最近评分"),
+        Column("first_response_ms", pa.int64(), "From the first opening to the first reply", "首次响应时长（毫秒）"),
+        Column("resolution_ms", pa.int64(), "From the first opening to the resolution", "解决时长（毫秒）"),
+        Column("rating", pa.int8(), "Latest rating, 1 to 5", "最近评分"),
         Column("complaint", pa.bool_(), "Whether it is a complaint by its category", "是否投诉"),
         Column("category", pa.string(), "Its category", "类别"),
         Column("priority", pa.string(), "Its priority", "优先级"),
@@ -233,7 +233,7 @@ TICKETS = Table(
 
 TAGS = Table(
     "tags",
-    "One row per tag that a person has",
+    "One row per tag of a person",
     "每人每个标签一行",
     (
         ONE_ID,
@@ -253,13 +253,14 @@ CONSENTS = Table(
         ONE_ID,
         Column("purpose", pa.string(), "What for", "用途"),
         Column("channel", pa.string(), "By which channel; null: the purpose as a whole", "渠道；空表示整个用途"),
-        Column("granted", pa.bool_(), "The last word", "是否授权"),
-        Column("at", TIME, "When it was said", "表态时间"),
+        Column("granted", pa.bool_(), "Whether it may be: by the latest word that covers it", "是否授权"),
+        Column("at", TIME, "When that word was said", "表态时间"),
+        Column("event_id", pa.string(), "Event of that word", "表态事件"),
     ),
 )
 
 PEOPLE_TABLES = (ORDERS, ORDER_ITEMS, CARTS, TICKETS, TAGS, CONSENTS)
 """What people have, a row each; beside their profiles."""
 
-TABLES = (IDENTITIES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE)
+TABLES = (IDENTITIES, TRIGGERS, EVENTS, IDENTITY_CHANGES, DEADLETTERS, EVIDENCE, *PEOPLE_TABLES)
 """All tables of a replay but that of profiles, whose columns are in `lake.profile_table`."""

@@ -27,14 +27,18 @@ def join_words(parts: Sequence[Part]) -> Words:
 
 def covers(words: Words, purpose: str, channel: str) -> bool:
     """Say whether the purpose may be served over one channel, or, with '', over a channel that no word names."""
+    word = deciding(words, purpose, channel)
+    return purpose == SERVICE if word is None else not word[1]
+
+
+def deciding(words: Words, purpose: str, channel: str) -> Word | None:
+    """Return the word that decides on a purpose and channel ('': one that no word names), None without a word."""
     said = words.get(purpose)
-    if said is not None:
-        general = said.get("")
-        special = said.get(channel)
-        word = general if special is None or (general is not None and general > special) else special
-        if word is not None:
-            return not word[1]
-    return purpose == SERVICE
+    if said is None:
+        return None
+    general = said.get("")
+    special = said.get(channel)
+    return general if special is None or (general is not None and general > special) else special
 
 
 def allows(words: Words, purpose: str, channel: str | None) -> bool:

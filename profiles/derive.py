@@ -56,10 +56,16 @@ class Deriver:
 
     def row(self, facts: "Facts", now_ms: int, population: Thresholds | None) -> tuple[Any, ...]:
         """Return the values of `COLUMNS` for one person at an instant."""
+        return self.row_with_reasons(facts, now_ms, population)[0]
+
+    def row_with_reasons(
+        self, facts: "Facts", now_ms: int, population: Thresholds | None
+    ) -> tuple[tuple[Any, ...], Derived, list[Reason]]:
+        """Return the values of `COLUMNS`, the record they are of, and the reasons of its tags."""
         row, reasons = self.derive(facts, now_ms, population)
         row.tag_reasons = _json.encode(reasons).decode()
         values = msgspec.structs.astuple(row)
-        return tuple([_LIMIT if type(value) is int and value > _LIMIT else value for value in values])
+        return tuple([_LIMIT if type(value) is int and value > _LIMIT else value for value in values]), row, reasons
 
     def derive(self, facts: "Facts", now_ms: int, population: Thresholds | None) -> tuple[Derived, list[Reason]]:
         """Return the derived record and its tags; `tag_reasons` of the record is left empty."""

@@ -135,6 +135,26 @@ def rounded_ratio(numerator: int, denominator: int) -> int:
     return whole
 
 
+def is_complaint(ticket: Ticket) -> bool:
+    """Say whether the category of a ticket makes it a complaint."""
+    return ticket.category is not None and ticket.category.lower() in COMPLAINTS
+
+
+def first_response_ms(ticket: Ticket) -> int | None:
+    """Return the time from the first opening of a ticket to its first reply, None if there is none after it."""
+    if ticket.opened_ms is None or ticket.replied_ms is None or ticket.replied_ms < ticket.opened_ms:
+        return None
+    return ticket.replied_ms - ticket.opened_ms
+
+
+def resolution_ms(ticket: Ticket) -> int | None:
+    """Return the time from the first opening of a ticket to its latest resolution, None while it is open."""
+    resolved = ticket.resolved
+    if ticket.opened_ms is None or resolved is None or ticket.open or resolved[0] < ticket.opened_ms:
+        return None
+    return resolved[0] - ticket.opened_ms
+
+
 def serve(parts: Sequence[Part], tickets: dict[str, Ticket]) -> Service:
     """Measure the service of a person.
 
@@ -150,16 +170,14 @@ def serve(parts: Sequence[Part], tickets: dict[str, Ticket]) -> Service:
     for ticket in tickets.values():
         if ticket.open:
             open_tickets.append(ticket.ticket_id)
-        if ticket.category is not None and ticket.category.lower() in COMPLAINTS:
-            complaints += 1
+        complaints += is_complaint(ticket)
         if ticket.score is not None:
             ratings.append(ticket.score)
-        if ticket.opened_ms is None:
-            continue
-        if ticket.replied_ms is not None and ticket.replied_ms >= ticket.opened_ms:
-            responses.append(ticket.replied_ms - ticket.opened_ms)
-        if ticket.resolved is not None and not ticket.open and ticket.resolved[0] >= ticket.opened_ms:
-            resolutions.append(ticket.resolved[0] - ticket.opened_ms)
+        response, resolution = first_response_ms(ticket), resolution_ms(ticket)
+        if response is not None:
+            responses.append(response)
+        if resolution is not None:
+            resolutions.append(resolution)
     talks = _join_talks(parts)
     chats = []
     for customer_ms, agent_ms, rating in talks.values():

@@ -1,4 +1,4 @@
-"""What a run leaves behind about people: the tables of identifiers and of profiles."""
+"""What a run leaves behind about people: the tables of identifiers, of profiles, and of what people have."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -15,6 +15,7 @@ from profiles.part import Part
 from profiles.population import Population, Thresholds
 from schemas.settings import Settings
 from stream.person import Person
+from stream.person_rows import PersonRows
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how much of it is done, and how much there is in all (0: not known)."""
@@ -46,18 +47,20 @@ def write_people(
     now_ms: int,
     progress: Progress,
 ) -> dict[str, int]:
-    """Write `identities.parquet` and `profiles.parquet` as of `now_ms`; return counts for the summary."""
+    """Write the tables of identifiers, profiles and PEOPLE_TABLES as of `now_ms`; return counts for the summary."""
     elsewhere, thresholds = _survey(graph, holders, settings)
-    derive = deriver(settings).row
+    derive = deriver(settings).row_with_reasons
+    rows = PersonRows(folder)
     identities = TableWriter(folder / "identities.parquet", IDENTITIES)
     profiles = TableWriter(folder / "profiles.parquet", PROFILES, PROFILE_ROWS)
     totals = {"people": 0, "people_with_events": 0, "identifiers": 0, "orders": 0, "refunds_left_out": 0}
     for one_id, idents in graph.people():
         person = next(filter(None, (holder.peek(one_id) for holder in holders)), None)
         facts = Facts((), settings) if person is None else person.facts(settings)
-        row = derive(facts, now_ms, thresholds)
+        row, derived, reasons = derive(facts, now_ms, thresholds)
         profiles.add((one_id, *row))
         profiles.flush_if_full()
+        rows.add(one_id, facts, derived, reasons)
         for ident in idents:
             events, first_ms, last_ms = _sightings(ident, facts.parts, elsewhere)
             kind, _, value = ident.partition(":")
@@ -69,7 +72,9 @@ def write_people(
         totals["orders"] += len(facts.orders().list)
         totals["refunds_left_out"] += facts.orders().foreign_refunds
         if totals["people"] % EVERY == 0:
+            rows.flush_if_full()
             progress("people", totals["people"], 0)
+    rows.close()
     identities.close()
     profiles.close()
     progress("people", totals["people"], totals["people"])
