@@ -13,7 +13,7 @@ import click
 from cli.config import config_option, configured
 from schemas.errors import ConfigError
 
-STAGES = ("identify", "resolve", "profile", "control")
+STAGES = ("identify", "resolve", "profile", "control", "lake")
 
 
 @click.command()
@@ -23,7 +23,7 @@ STAGES = ("identify", "resolve", "profile", "control")
     default=",".join(STAGES),
     show_default=True,
     metavar="NAMES",
-    help="Stages to run, with commas; control is the low-volume work: commands, alarms, webhooks.",
+    help="Stages to run, with commas; control is the low-volume work (commands, alarms, webhooks), lake writes the lake.",
 )
 @click.option(
     "--clock",

@@ -24,13 +24,13 @@ PLACE = (
 
 @dataclass(frozen=True)
 class LakeTable(Table):
-    """A table of the lake. `dated` names the column whose UTC date its files are laid out by.
+    """A table of the lake, its files laid out by the UTC date of `written_at`.
 
+    Not by the events' own dates: a backfill of years would become a file for each day, topic and partition.
     `sorted_by`: the rows of each file are sorted by these columns. An internal one is read by Kith alone: it may change
     with any release.
     """
 
-    dated: str = "written_at"
     sorted_by: tuple[str, ...] = ("one_id", "offset")
     internal: bool = False
 
@@ -54,7 +54,6 @@ EVENTS = LakeTable(
         Column("arrived_at", TIME, "When it was published", "到达时间"),
         *PLACE,
     ),
-    dated="time",
 )
 
 PROFILE_VERSIONS = LakeTable(
@@ -70,9 +69,7 @@ PROFILE_VERSIONS = LakeTable(
     ),
 )
 
-CHANGES = LakeTable(
-    "identity_changes", IDENTITY_CHANGES.en, IDENTITY_CHANGES.zh, (*IDENTITY_CHANGES.columns, *PLACE), dated="at"
-)
+CHANGES = LakeTable("identity_changes", IDENTITY_CHANGES.en, IDENTITY_CHANGES.zh, (*IDENTITY_CHANGES.columns, *PLACE))
 
 TAG_CHANGES = LakeTable(
     "tags",
@@ -88,7 +85,6 @@ TAG_CHANGES = LakeTable(
         Column("evidence", pa.list_(pa.string()), "Ids of the events behind it", "依据的事件"),
         *PLACE,
     ),
-    dated="at",
 )
 
 FIRINGS = LakeTable(
@@ -104,7 +100,6 @@ FIRINGS = LakeTable(
         IDENTIFIERS,
         *PLACE,
     ),
-    dated="decided_at",
 )
 
 REFUSED = LakeTable(

@@ -6,8 +6,7 @@ A message that cannot be read becomes a row of `deadletters` with the reason `fa
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,10 +32,9 @@ class Read(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a message became: a row of a table, without the place; `at_ms` says to which date it belongs."""
+    """What a message became: a row of a table, without the place."""
 
     table: LakeTable
-    at_ms: int
     row: Row
 
 
@@ -156,7 +154,7 @@ def _event_row(said: _Event, bare: Callable[[str], str]) -> Found:
         where = (bare(source.topic), source.partition, source.offset, source.arrived_ms)
     part = said.idents[0] if said.idents else None
     row = (said.id, said.type, said.time_ms, said.one_id, part, said.idents, bytes(said.data).decode(), *where)
-    return Found(tables.EVENTS, said.time_ms, row)
+    return Found(tables.EVENTS, row)
 
 
 def _identified(message: Read, bare: Callable[[str], str]) -> Found | None:
@@ -169,7 +167,7 @@ def _identified(message: Read, bare: Callable[[str], str]) -> Found | None:
         kind = "change"
     elif type(said) is _Part:
         kind, one_id = "part", said.one_id
-    return Found(tables.COMMANDS, message.written_ms, (kind, one_id, value))
+    return Found(tables.COMMANDS, (kind, one_id, value))
 
 
 def _requested(message: Read, bare: Callable[[str], str]) -> Found | None:
@@ -181,7 +179,7 @@ def _requested(message: Read, bare: Callable[[str], str]) -> Found | None:
 def _published(message: Read, bare: Callable[[str], str]) -> Found:
     if message.value is None:
         row: list[Any] = [(message.key or b"").decode(), True, []]
-        return Found(tables.PROFILE_VERSIONS, message.written_ms, (*row, *([None] * len(_SHOWN))))
+        return Found(tables.PROFILE_VERSIONS, (*row, *([None] * len(_SHOWN))))
     said: Any = _profile(message.value)
     row = [said.one_id, False, said.identifiers]
     for name in _SHOWN[:-1]:
@@ -192,7 +190,7 @@ def _published(message: Read, bare: Callable[[str], str]) -> Found:
     if row[carts]:
         row[carts] = [{**cart, "changed_at": datetime.fromisoformat(cart["changed_at"])} for cart in row[carts]]
     row.append(_encode([_reason(reason) for reason in reasons]).decode())
-    return Found(tables.PROFILE_VERSIONS, message.written_ms, tuple(row))
+    return Found(tables.PROFILE_VERSIONS, tuple(row))
 
 
 def _reason(reason: _Reason) -> dict[str, Any]:
@@ -230,33 +228,33 @@ def _fired(message: Read, bare: Callable[[str], str]) -> Found:
         said.channels,
         said.identifiers,
     )
-    return Found(tables.FIRINGS, said.decided_ms, row)
+    return Found(tables.FIRINGS, row)
 
 
 def _tagged(message: Read, bare: Callable[[str], str]) -> Found:
     said = _tag(message.value or b"")
     row = (said.one_id, said.segment, said.change, said.at_ms, said.rule, said.rule_version, said.evidence)
-    return Found(tables.TAG_CHANGES, said.at_ms, row)
+    return Found(tables.TAG_CHANGES, row)
 
 
 def _changed(message: Read, bare: Callable[[str], str]) -> Found:
     said = _identity(message.value or b"")
     row = (said.at_ms, said.change, said.one_id, said.other_one_id, said.reason, said.evidence_event_id)
-    return Found(tables.CHANGES, said.at_ms, row)
+    return Found(tables.CHANGES, row)
 
 
 def _refused(message: Read, bare: Callable[[str], str]) -> Found:
     said = _letter(message.value or b"")
     row = (said.reason, said.detail, base64.b64decode(said.raw), said.source, said.partition, said.offset)
-    return Found(tables.REFUSED, message.written_ms, row)
+    return Found(tables.REFUSED, row)
 
 
 def _person(message: Read, bare: Callable[[str], str]) -> Found:
-    return Found(tables.STATE, message.written_ms, (message.key, message.value))
+    return Found(tables.STATE, (message.key, message.value))
 
 
 def _fact(message: Read, bare: Callable[[str], str]) -> Found:
-    return Found(tables.GRAPH, message.written_ms, (message.key, message.value))
+    return Found(tables.GRAPH, (message.key, message.value))
 
 
 _READERS: dict[str, Callable[[Read, Callable[[str], str]], Found | None]] = {
@@ -298,8 +296,8 @@ class Rows:
                 became = self._unreadable(message, str(error))
             if became is None:
                 continue
-            table, at_ms, row = became
-            rows = found.setdefault((table.name, at_ms // DAY_MS), [])
+            table, row = became
+            rows = found.setdefault((table.name, message.written_ms // DAY_MS), [])
             rows.append((*row, topic, partition, message.offset, message.written_ms))
 
     def tables(self) -> Iterator[tuple[LakeTable, str, pa.Table]]:
@@ -315,13 +313,9 @@ class Rows:
         self.wrong.append((message.offset, error))
         detail = f"a message of {self._topic}: {error}"
         row = ("failed", detail, message.value, self._topic, self._partition, message.offset)
-        return Found(tables.REFUSED, message.written_ms, row)
+        return Found(tables.REFUSED, row)
 
 
-@lru_cache(maxsize=4096)
 def _date(day: int) -> str:
-    """Return a day since 1970 as YYYY-MM-DD; events can be older and, by mistake, very far ahead."""
-    try:
-        return (datetime(1970, 1, 1) + timedelta(days=day)).strftime("%Y-%m-%d")
-    except OverflowError:
-        return "9999-12-31"
+    """Return a day since 1970 as YYYY-MM-DD."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()

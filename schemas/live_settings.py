@@ -103,6 +103,18 @@ class WorkerSettings(Section):
     api: ApiSettings = Field(default=ApiSettings(), description="The worker's HTTP side.")
 
 
+class LakeSettings(Section):
+    """Where the lake lies, and how it is written."""
+
+    url: Text | None = Field(
+        default=None,
+        description="Folder, or URL such as `s3://bucket/folder`, credentials by the environment; null: `lake` in "
+        "`worker.data`.",
+    )
+    every: Duration = Field(default="60s", description="A message is in the lake after so long at the latest.")
+    rows: Count = Field(default=50_000, ge=1, le=1_000_000, description="Most messages of one partition in one file.")
+
+
 class WebhookSettings(Section):
     """Where the firings of some rules are delivered by HTTP."""
 

@@ -23,7 +23,7 @@ from schemas.checks import (
     Timezone,
     Weight,
 )
-from schemas.live_settings import AlarmSettings, KafkaSettings, WebhookSettings, WorkerSettings
+from schemas.live_settings import AlarmSettings, KafkaSettings, LakeSettings, WebhookSettings, WorkerSettings
 from schemas.money import to_minor
 
 
@@ -230,6 +230,7 @@ class Settings(Section):
     triggers: TriggerSettings = Field(default=TriggerSettings(), description="When to act.")
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="Where Kafka is and how topics are laid out.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="How a worker works.")
+    lake: LakeSettings = Field(default=LakeSettings(), description="Where the lake lies, and how it is written.")
     webhooks: dict[str, WebhookSettings] = Field(
         default_factory=dict, description="By name: where firings are delivered by HTTP (docs/webhooks.md)."
     )

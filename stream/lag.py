@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
 
+from lake.rows import TOPICS, TRIGGERS
 from schemas.contract import FAMILIES
 from schemas.errors import StateError, TransientError
 from stream.batches import Place
@@ -33,6 +34,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 BESIDES: Mapping[str, tuple[str, ...]] = {"control": ("quality.tickets",)}
 """Topics that a stage's group reads besides, and that nobody need wait for: nothing that is exported follows from them.
 """
+
+LAKE = "lake"
+"""The group of the stage that writes the lake; it reads the topics of `lake.rows`."""
 
 LOOK_S = 0.3
 """Seconds between two looks."""
@@ -134,7 +138,25 @@ class Lag:
         found: dict[tuple[str, str], list[int]] = {}
         for stage, place in look.offsets:
             found.setdefault((stage, place[0]), []).append(left.get((stage, place), 0))
-        return [StageLag(stage, topic, len(lags), sum(lags), workers[stage]) for (stage, topic), lags in found.items()]
+        stages = [
+            StageLag(stage, topic, len(lags), sum(lags), workers[stage]) for (stage, topic), lags in found.items()
+        ]
+        return [*stages, self.lake()]
+
+    def lake(self) -> StageLag:
+        """Return the lag of the lake: of all its topics together. It commits also what follows the last message."""
+        bare, group = self._connection.bare, self._connection.group(LAKE)
+        there = {
+            name: count for name, count in self._broker.topics().items() if name.startswith(self._connection.prefix)
+        }
+        topics = [name for name in there if bare(name) in TOPICS or bare(name).startswith(TRIGGERS)]
+        places = [(name, partition) for name in topics for partition in range(there[name])]
+        committed = self._broker.committed(group, places)
+        fresh = [place for place in places if committed.get(place, -1) < 0]
+        committed |= self._broker.beginnings(fresh) if fresh else {}
+        ends = self._broker.ends(places)
+        left = sum(max(0, end - committed[place]) for place, end in ends.items())
+        return StageLag(LAKE, f"{len(topics)} topics", len(places), left, self._broker.members([group])[group])
 
     def close(self) -> None:
         """Close the connections to the brokers."""
@@ -183,7 +205,9 @@ def lag(connection: Connection) -> list[StageLag]:
 def wait(
     connection: Connection, timeout_s: float | None = None, report: Callable[[int], None] = lambda left: None
 ) -> None:
-    """Return when all stages have worked off everything, also what they send each other.
+    """Return when all stages have worked off everything, also what they send each other, and the lake has it.
+
+    The lake is waited for where a worker writes it.
 
     `report` is told, at every look, how many offsets are left at most. Raises TransientError after `timeout_s` (None:
     waits for ever), naming what is left and who is not there to do it; StateError if topics are missing.
@@ -199,10 +223,15 @@ def wait(
             left = reading.left(look, first_only=True) if look == former else gaps
             report(sum(left.values()))
             if look == former and not left:
-                return
+                break
             if deadline is not None and time.monotonic() > deadline:
                 raise TransientError(_undone(reading, reading.left(look), timeout_s or 0))
             former = look
+            time.sleep(LOOK_S)
+        while (lake := reading.lake()).lag and lake.workers:
+            report(lake.lag)
+            if deadline is not None and time.monotonic() > deadline:
+                raise TransientError(f"not worked off after {timeout_s:g} s: lake: {lake.lag:,}")
             time.sleep(LOOK_S)
     finally:
         reading.close()

@@ -55,6 +55,12 @@ class Metrics:
         self._bytes = self._gauge("kith_state_bytes", "Local state on disk.", "store")
         self._webhooks = self._counter("kith_webhook_deliveries", "Deliveries to webhooks.", "target", "outcome")
         self._alarms = self._counter("kith_quality_alarms", "Alarms about a product.")
+        self._lake_rows = self._counter("kith_lake_rows", "Rows written to the lake.")
+        self._lake_files = self._counter("kith_lake_files", "Files written to the lake.")
+        self._lake_bytes = self._counter("kith_lake_bytes", "Bytes of the files written to the lake.")
+        self._lake_seconds = self._histogram("kith_lake_chunk_seconds", "Writing one partition's chunk.")
+        self._lake_failures = self._counter("kith_lake_failures", "Writes to the lake that are tried again.")
+        self._lake_missed = self._counter("kith_lake_missed", "Offsets that Kafka removed before the lake had them.")
         self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
         self._requests = self._counter("kith_api_requests", "Answers of the HTTP side.", "route", "status")
         self._answers = self._histogram("kith_api_seconds", "Time to an answer.", "route", buckets=_API_SECONDS)
@@ -166,6 +172,23 @@ class Metrics:
         self._bytes.clear()
         for store, size in sizes:
             self._bytes.labels(store).set(size)
+
+    # The lake
+
+    def lake_wrote(self, rows: int, files: int, size: int, seconds: float) -> None:
+        """A chunk of a partition was written."""
+        self._lake_rows.inc(rows)
+        self._lake_files.inc(files)
+        self._lake_bytes.inc(size)
+        self._lake_seconds.observe(seconds)
+
+    def lake_failed(self) -> None:
+        """The lake could not be written; it is tried again."""
+        self._lake_failures.inc()
+
+    def lake_missed(self, offsets: int) -> None:
+        """So many offsets were removed from Kafka before the lake had them."""
+        self._lake_missed.inc(offsets)
 
     # What hangs on it
 

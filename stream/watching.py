@@ -97,6 +97,9 @@ class Watch:
                 found.append(f"stage {runner.name} has read nothing for {silent_s:.0f} s: it is stuck")
             elif self._worker.metrics.uncommitted_s(runner.name) > SILENT_S:
                 found.append(f"stage {runner.name} waits for a commit that does not end")
+        lake = self._worker.lake
+        if lake is not None and lake.opening:
+            found.append("stage lake takes its partitions")
         return found
 
     # Measuring

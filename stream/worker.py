@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from lake.store import LakeStore
 from schemas.errors import ConfigError, KithError
 from schemas.settings import Settings
 from stream import alarms, control, webhooks
@@ -33,6 +34,7 @@ from stream.live_clock import LiveClock
 from stream.metrics import Metrics
 from stream.runner import Runner
 from stream.stage_identify import RAW_TOPICS, IdentifyWork
+from stream.stage_lake import LakeStage, lake_url
 from stream.stage_profile import ProfileWork
 from stream.stage_resolve import ResolveWork
 from stream.topics import create
@@ -43,7 +45,7 @@ from triggers.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
-STAGES = ("identify", "resolve", "profile", "control")
+STAGES = ("identify", "resolve", "profile", "control", "lake")
 """What a worker can run; `control` is the low-volume work: commands, alarms, webhooks."""
 
 MAX_RESTARTS = 30
@@ -66,6 +68,7 @@ class Worker:
         self.resolve: ResolveWork | None = None
         self.follower: Follower | None = None
         self.live_clock: LiveClock | None = None
+        self.lake: LakeStage | None = None
         self._slot: IO[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -128,6 +131,9 @@ class Worker:
             alarms.register(app, settings, connection, self.metrics)
             rules = [rule.name for rule in ruleset.rules]
             webhooks.register(app, settings, connection, self.metrics, rules, live=live)
+        if "lake" in self.stages:
+            store = LakeStore(lake_url(settings))
+            self.lake = LakeStage(settings, connection, store, self.name, self.metrics, self.failed)
         ready = asyncio.Event()
         app_stop = asyncio.Event()  # the app goes on until its agents have committed what is under way
         ended = asyncio.create_task(run(app, app_stop, ready))
@@ -161,6 +167,8 @@ class Worker:
             await runner.start()
         if self.live_clock is not None:
             self.live_clock.start()
+        if self.lake is not None:
+            self.lake.start()
         log.info(
             "worker %s runs %s by the clock of %s",
             self.name,
@@ -189,6 +197,8 @@ class Worker:
             log.info("worker %s stops", self.name)
             for runner in self.runners:
                 await runner.stop()
+            if self.lake is not None:
+                await loop.run_in_executor(None, self.lake.stop)
         if self.live_clock is not None:
             await loop.run_in_executor(None, self.live_clock.stop)
         if self.follower is not None:
