@@ -7,6 +7,7 @@
 | a steward's last word on two | `lo . hi . command` | `CommandRow` |
 | what a former OneID means | `. alias . OneID` | `AliasRow` |
 | how many decisions there were | `. step` | `StepRow` |
+| how far the input was read | `. input` | `InputRow`, last in each batch and partition that it wrote to |
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from schemas.errors import StateError
 Record = tuple[bytes, bytes]
 
 STEP_KEY: Final = b"\0step"
+INPUT_KEY: Final = b"\0input"
 ALIAS: Final = b"\0alias\0"
 _COMMAND: Final = b"\0command"
 
@@ -54,6 +56,15 @@ class AliasRow(msgspec.Struct, gc=False):
     ident: str
 
 
+class InputRow(msgspec.Struct, gc=False):
+    """The offset of `identity.requests` up to which, exclusive, the partition's records so far reflect it.
+
+    A batch writes to several partitions at once; by this record a copy of them can be cut between two batches.
+    """
+
+    input: int
+
+
 class StepRow(msgspec.Struct, gc=False):
     """The number of the resolver's last decision."""
 
@@ -66,6 +77,7 @@ read_edge = msgspec.json.Decoder(EdgeRow).decode
 read_command = msgspec.json.Decoder(CommandRow).decode
 read_alias = msgspec.json.Decoder(AliasRow).decode
 read_step = msgspec.json.Decoder(StepRow).decode
+read_input = msgspec.json.Decoder(InputRow).decode
 
 
 def node_key(ident: str) -> bytes:
@@ -100,6 +112,11 @@ def step_record(step: int) -> Record:
     return STEP_KEY, _encode(StepRow(step))
 
 
+def input_record(offset: int) -> Record:
+    """Return the record of how far the input was read."""
+    return INPUT_KEY, _encode(InputRow(offset))
+
+
 class Sorted(msgspec.Struct):
     """Records by kind, decoded: nodes by identifier, edges and commands with their pair, aliases, and the step."""
 
@@ -124,6 +141,8 @@ def sort(rows: Iterable[Record]) -> Sorted:
 def _sort(found: Sorted, key: bytes, value: bytes) -> None:
     if key == STEP_KEY:
         found.step = read_step(value).step
+    elif key == INPUT_KEY:
+        return
     elif key.startswith(ALIAS):
         found.aliases.append((key[len(ALIAS) :].decode(), read_alias(value).ident))
     else:

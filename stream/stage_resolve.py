@@ -21,6 +21,7 @@ from stream.batches import Place
 from stream.changelog import read_to_end
 from stream.connection import Connection
 from stream.dead_letters import dead_letter
+from stream.graph_log import input_record
 from stream.live_graph import LiveGraph
 from stream.messages import PartChange, Request
 from stream.metrics import Metrics
@@ -138,8 +139,15 @@ class ResolveWork:
                 outbox.add(
                     self._identified, one_id, encode_event(event, one_id), partition_of(one_id, self._partitions)
                 )
+        written = set()
         for key, row in graph.changed():
-            outbox.add(self._graph_topic, key, row, zlib.crc32(key) % self._graph_partitions)
+            partition = zlib.crc32(key) % self._graph_partitions
+            written.add(partition)
+            outbox.add(self._graph_topic, key, row, partition)
+        if messages:
+            for partition in sorted(written):
+                key, row = input_record((messages[-1].offset() or 0) + 1)
+                outbox.add(self._graph_topic, key, row, partition)
         self._metrics.people_changed(merged, split, refused)
         return outbox
 
