@@ -6,12 +6,14 @@ crash leaves unlisted is written again, under the same names or beside names tha
 Kafka only so that the lag can be seen.
 """
 
+import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -27,6 +29,8 @@ from stream.connection import Connection, milliseconds
 from stream.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 GROUP = "lake"
 
@@ -244,19 +248,12 @@ class LakeStage:
         """
         topic, partition = self._connection.bare(place[0]), place[1]
         began = time.perf_counter()
-        for attempt in range(1_000_000):
-            try:
-                written = self._try(topic, partition, chunk)
-                break
-            except _ForeignError:
-                return False
-            except (TransientError, OSError) as error:
-                wait_s = RETRY_S[min(attempt, len(RETRY_S) - 1)]
-                log.error("lake: %s [%d]: %s; tried again in %g s", topic, partition, error, wait_s)
-                self._metrics.lake_failed()
-                self.beat = time.monotonic()
-                if self._stopped.wait(wait_s):
-                    return True
+        try:
+            written = self._patiently(f"{topic} [{partition}]", lambda: self._try(topic, partition, chunk))
+        except _ForeignError:
+            return False
+        if written is None:
+            return True
         for offset, wrong in written.wrong:
             log.error(
                 "lake: %s [%d] at %d cannot be read: %s; it stands in deadletters", topic, partition, offset, wrong
@@ -269,6 +266,20 @@ class LakeStage:
         chunk.written = time.monotonic()
         self._committed[place] = chunk.end
         return True
+
+    def _patiently(self, what: str, work: Callable[[], Result]) -> Result | None:
+        """Do something with the lake, again and again until it succeeds; None if the stage is stopped before."""
+        waits = itertools.chain(RETRY_S, itertools.repeat(RETRY_S[-1]))
+        while True:
+            try:
+                return work()
+            except (TransientError, OSError) as error:
+                wait_s = next(waits)
+                log.error("lake: %s: %s; tried again in %g s", what, error, wait_s)
+                self._metrics.lake_failed()
+                self.beat = time.monotonic()
+                if self._stopped.wait(wait_s):
+                    return None
 
     def _try(self, topic: str, partition: int, chunk: Chunk) -> Written:
         rows = Rows(topic, partition, self._connection.bare)
@@ -335,24 +346,30 @@ class LakeStage:
         kept = broker.beginnings([(place.topic, place.partition) for place in partitions])
         broker.close()
         for place in partitions:
-            topic = self._connection.bare(place.topic)
-            listing = catalogue.read(self._store, topic, place.partition)
             first = kept[place.topic, place.partition]
-            start = listing.end
-            if first > start:
-                if start:
-                    log.error(
-                        "lake: %s [%d]: messages %d to %d were removed from Kafka before the lake had them",
-                        *(place.topic, place.partition, start, first - 1),
-                    )
-                    self._metrics.lake_missed(first - start)
-                catalogue.update(self._store, topic, place.partition, lambda before, end=first: _skipped(before, end))  # type: ignore[misc]
-                start = first
-            self._chunks[place.topic, place.partition] = Chunk(start, listing.complete_ms)
-            place.offset = start or OFFSET_BEGINNING
+            chunk = self._patiently(f"{place.topic} [{place.partition}]", lambda: self._chunk(place, first))  # noqa: B023
+            if chunk is None:
+                return
+            self._chunks[place.topic, place.partition] = chunk
+            place.offset = chunk.start or OFFSET_BEGINNING
         consumer.incremental_assign(partitions)
         log.info("lake: takes %d partitions, has %d", len(partitions), len(self._chunks))
         self.opening = False
+
+    def _chunk(self, place: TopicPartition, first: int) -> Chunk:
+        """Return an empty chunk that begins where the listing ends, or at the first message that Kafka still has."""
+        topic = self._connection.bare(place.topic)
+        listing = catalogue.read(self._store, topic, place.partition)
+        if first > listing.end:
+            if listing.end:
+                log.error(
+                    "lake: %s [%d]: messages %d to %d were removed from Kafka before the lake had them",
+                    *(place.topic, place.partition, listing.end, first - 1),
+                )
+                self._metrics.lake_missed(first - listing.end)
+            skip = partial(_skipped, end=first)
+            listing = catalogue.update(self._store, topic, place.partition, skip)
+        return Chunk(listing.end, listing.complete_ms)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(place.topic, place.partition) for place in partitions]
