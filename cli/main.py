@@ -22,6 +22,7 @@ COMMANDS = {
     "identity": "cli.identity:identity",
     "kafka": "cli.kafka:kafka",
     "lag": "cli.lag:lag",
+    "lake": "cli.lake:lake",
     "profile": "cli.profile:profile",
     "publish": "cli.publish:command",
     "replay": "cli.replay:command",
@@ -29,6 +30,7 @@ COMMANDS = {
     "schema": "cli.schema:schema",
     "topics": "cli.topics:topics",
     "up": "cli.up:up",
+    "verify": "cli.verify:command",
     "worker": "cli.worker:worker",
 }
 """Name of each command and where it is defined; imported when it is asked for, so that `kith` starts fast."""

@@ -14,6 +14,11 @@ PHASES = {
     "people": "profiles (people)",
     "tables": "writing (tables)",
     "publish": "publishing (bytes)",
+    "merging": "merging (groups)",
+    "facts": "facts (of the lake)",
+    "profiles": "comparing (people)",
+    "triggers": "triggers (events)",
+    "checking": "checking (files)",
 }
 
 

@@ -36,6 +36,13 @@ class DataFile(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """A file whose rows are in another one since `at_ms` (epoch ms); it stays a while for readers of an old list."""
+
+    path: str
+    at_ms: int
+
+
 class Listing(msgspec.Struct, frozen=True):
     """What the lake has of a partition: all messages before offset `end`.
 
@@ -47,6 +54,7 @@ class Listing(msgspec.Struct, frozen=True):
     end: int
     complete_ms: int
     files: tuple[DataFile, ...] = ()
+    replaced: tuple[Replaced, ...] = ()
 
 
 _read = msgspec.json.Decoder(Listing).decode

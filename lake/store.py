@@ -6,7 +6,7 @@ its place, synced and renamed.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -73,6 +73,14 @@ class LakeStore:
         """Put a Parquet file (zstd, with statistics) and return its size in bytes."""
         with self._new(path) as file:
             pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, write_statistics=True)
+            return int(file.tell())
+
+    def write_batches(self, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+        """Put a Parquet file as `write_table`, of batches with this schema; return its size in bytes."""
+        with self._new(path) as file:
+            with pq.ParquetWriter(file, schema, compression="zstd", write_statistics=True) as writer:
+                for batch in batches:
+                    writer.write_batch(batch, row_group_size=ROW_GROUP)
             return int(file.tell())
 
     def delete(self, path: str) -> None:

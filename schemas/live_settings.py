@@ -113,6 +113,12 @@ class LakeSettings(Section):
     )
     every: Duration = Field(default="60s", description="A message is in the lake after so long at the latest.")
     rows: Count = Field(default=50_000, ge=1, le=1_000_000, description="Most messages of one partition in one file.")
+    compact_every: Duration | None = Field(
+        default="1h", description="How often a worker merges small files of its partitions; null: never."
+    )
+    keep_replaced: Duration = Field(
+        default="1h", description="How long files stay that were merged into others, for those who are reading them."
+    )
 
 
 class WebhookSettings(Section):

@@ -59,6 +59,7 @@ class Metrics:
         self._lake_files = self._counter("kith_lake_files", "Files written to the lake.")
         self._lake_bytes = self._counter("kith_lake_bytes", "Bytes of the files written to the lake.")
         self._lake_seconds = self._histogram("kith_lake_chunk_seconds", "Writing one partition's chunk.")
+        self._lake_compacted = self._counter("kith_lake_compacted_files", "Files of the lake merged into others.")
         self._lake_failures = self._counter("kith_lake_failures", "Writes to the lake that are tried again.")
         self._lake_missed = self._counter("kith_lake_missed", "Offsets that Kafka removed before the lake had them.")
         self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
@@ -181,6 +182,10 @@ class Metrics:
         self._lake_files.inc(files)
         self._lake_bytes.inc(size)
         self._lake_seconds.observe(seconds)
+
+    def lake_compacted(self, files: int) -> None:
+        """So many files were merged into others."""
+        self._lake_compacted.inc(files)
 
     def lake_failed(self) -> None:
         """The lake could not be written; it is tried again."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec.structs import replace
 
-from lake import catalogue
+from lake import catalogue, compact
 from lake.catalogue import DataFile, Listing
 from lake.rows import TOPICS, TRIGGERS, Read, Rows
 from lake.store import LakeStore
@@ -45,6 +46,9 @@ QUIET_S = 1.0
 
 APART_S = 5.0
 """but chunks of a partition that are not full are at least this far apart, or `lake.every` if that is less."""
+
+SMALL_FILES = 8
+"""So many small files of a table and date a worker merges; fewer are not worth it yet."""
 
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between tries when the lake cannot be written; the last one again and again."""
@@ -121,6 +125,11 @@ class LakeStage:
         self._fault = fault  # called at each point where a crash may strike; for tests
         self._rows = settings.lake.rows
         self._every_s = milliseconds(settings.lake.every) / 1000
+        every = settings.lake.compact_every
+        self._compact_every_s = None if every is None else milliseconds(every) / 1000
+        self._keep_replaced_s = milliseconds(settings.lake.keep_replaced) / 1000
+        self._compacted = time.monotonic()
+        self._to_compact: list[Place] = []
         self._chunks: dict[Place, Chunk] = {}
         self._committed: dict[Place, int] = {}
         self._stopped = threading.Event()
@@ -182,6 +191,7 @@ class LakeStage:
             self._take(messages)
         self._write_due()
         self._commit()
+        self._compact_due()
 
     def _take(self, messages: list[Message]) -> None:
         """Give each message to the chunk of its partition."""
@@ -300,7 +310,7 @@ class LakeStage:
             if before.end != chunk.start:
                 raise _ForeignError
             complete_ms = max(before.complete_ms, chunk.complete_ms)
-            return Listing(topic, partition, chunk.end, complete_ms, (*before.files, *files))
+            return replace(before, end=chunk.end, complete_ms=complete_ms, files=(*before.files, *files))
 
         catalogue.update(self._store, topic, partition, change)
         self._fault("after the listing")
@@ -324,6 +334,32 @@ class LakeStage:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:  # the next chunk's will say it
             log.debug("lake: offsets not committed: %s", error)
+
+    # Tidying up
+
+    def _compact_due(self) -> None:
+        """Merge small files of a partition now and then; one group of them at a time, the chunks come first."""
+        if self._compact_every_s is None:
+            return
+        if self._to_compact:
+            place = self._to_compact.pop()
+            if place in self._chunks:
+                self._patiently(f"{place[0]} [{place[1]}]", lambda: self._compact(place))
+        elif time.monotonic() - self._compacted > self._compact_every_s:
+            self._compacted = time.monotonic()
+            self._to_compact = list(self._chunks)
+
+    def _compact(self, place: Place) -> None:
+        bare = self._connection.bare(place[0]), place[1]
+        chosen = compact.groups([catalogue.read(self._store, *bare)], least=SMALL_FILES)
+        if chosen:
+            done = compact.compact(self._store, chosen[:1])
+            self._metrics.lake_compacted(done.files)
+            if len(chosen) > 1:
+                self._to_compact.append(place)
+        gone = compact.sweep_replaced(self._store, catalogue.read(self._store, *bare), self._keep_replaced_s)
+        if gone:
+            log.info("lake: %s [%d]: %d replaced files removed", *bare, len(gone))
 
     # Partitions come and go
 
@@ -392,4 +428,4 @@ class LakeStage:
 
 def _skipped(before: Listing, end: int) -> Listing:
     """Return the listing of a partition whose earliest messages are gone."""
-    return Listing(before.topic, before.partition, max(before.end, end), before.complete_ms, before.files)
+    return replace(before, end=max(before.end, end))
