@@ -78,6 +78,11 @@ def encode_data(event: Event) -> bytes:
     return _encode(event.data)
 
 
+def decode_data(event_type: str, data: bytes) -> Any:
+    """Return an event's data from what `encode_data` made of it."""
+    return _READ.get(event_type, _any)(data)
+
+
 def encode_event(event: Event, one_id: str | None, data: bytes | None = None) -> bytes:
     """Return an event as bytes; `one_id` is its address, None on the way to the resolver."""
     raw = msgspec.Raw(_encode(event.data) if data is None else data)

@@ -1,0 +1,163 @@
+"""The live state at a cut, as tables for the audit: who holds which part, profiles, marks.
+
+People are read by ranges of their OneIDs, so that only some of them are in memory at a time; the lake's files of state
+are sorted by key, so that each range reads its own part of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from lake.audit.tables import LIVE_TABLES
+from lake.writer import TableWriter
+from profiles import part as parts
+from profiles.derive import deriver
+from schemas.mark import EXPIRED, OUTCOMES
+from schemas.settings import Settings
+from stream.person import Person, thaw
+from stream.store import META
+from triggers.engine import trigger_id
+
+INBOX = META + b"inbox"
+
+LAST_CLOCKS = 3
+LAST_INSTANTS = 5
+"""Commands of the clock, and instants at which parts moved or triggers were decided, of which any may have been the
+last that the stage had come to when it published a profile of a backfill."""
+
+WRITTEN_MS = 10_000
+"""By how much the timestamp of a published profile may be later than the instant it is as of."""
+
+_read_inbox = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
+
+_NEWEST = """
+WITH newest AS (
+    SELECT partition, key, max("offset") AS place FROM lake_state s JOIN state_ends e USING (partition)
+    WHERE s."offset" < e.place AND key >= encode(?) AND key < encode(?) GROUP BY ALL
+)
+SELECT decode(s.key), s.value, p.written, p.clocks, p.moved
+FROM newest n JOIN lake_state s ON s.partition = n.partition AND s."offset" = n.place
+LEFT JOIN published_at p ON p.one_id = decode(s.key)
+WHERE s.key >= encode(?) AND s.key < encode(?) AND s.value IS NOT NULL ORDER BY s.key
+"""
+
+_PUBLISHED_AT = """
+CREATE OR REPLACE TABLE published_at AS
+WITH newest AS (
+    SELECT one_id, max(epoch_ms(written_at)) AS written FROM published_now GROUP BY one_id
+), clocked AS (
+    SELECT n.one_id, list(DISTINCT c.to_ms ORDER BY c.to_ms DESC)[:?] AS clocks
+    FROM newest n JOIN (SELECT DISTINCT to_ms, min(written) AS written FROM clocks GROUP BY to_ms) c
+    ON c.written <= n.written GROUP BY n.one_id
+), moved AS (
+    SELECT n.one_id, list(DISTINCT m.ms ORDER BY m.ms DESC)[:?] AS instants FROM newest n
+    JOIN (
+        SELECT giver AS one_id, at_ms AS ms, written FROM moves UNION ALL SELECT taker, at_ms, written FROM moves
+        UNION ALL
+        SELECT one_id, epoch_ms(decided_at), epoch_ms(written_at) FROM lake_triggers
+    ) m ON m.one_id = n.one_id AND m.written <= n.written GROUP BY n.one_id
+)
+SELECT n.one_id, n.written, coalesce(c.clocks, []) AS clocks, coalesce(m.instants, []) AS moved
+FROM newest n LEFT JOIN clocked c USING (one_id) LEFT JOIN moved m USING (one_id)
+"""
+
+
+class LiveTables:
+    """Writes the tables `LIVE_TABLES` of the people of one range into a folder, as Parquet files of their names.
+
+    `by_events`: the clock is that of a backfill. `now_ms`: the instant that profiles are derived for.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings, now_ms: int, by_events: bool) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._now_ms = now_ms
+        self._by_events = by_events
+        self.people = 0
+
+    def write(self, folder: Path, low: str, high: str) -> None:
+        """Write the people whose OneIDs are from `low` up to, not including, `high`."""
+        self._connection.execute(_PUBLISHED_AT, [LAST_CLOCKS, LAST_INSTANTS])
+        writers = {table.name: TableWriter(folder / f"{table.name}.parquet", table, 10_000) for table in LIVE_TABLES}
+        try:
+            for one_id, value, written, clocks, moved in self._rows(low, high):
+                self._add(writers, thaw(one_id, bytes(value)), written, clocks or [], moved or [])
+                for writer in writers.values():
+                    writer.flush_if_full()
+        finally:
+            for writer in writers.values():
+                writer.close()
+
+    def _rows(self, low: str, high: str) -> Iterator[tuple[Any, ...]]:
+        cursor = self._connection.execute(_NEWEST, [low, high, low, high])
+        while rows := cursor.fetchmany(1_000):
+            yield from rows
+
+    def _add(
+        self,
+        writers: dict[str, TableWriter],
+        person: Person,
+        written: int | None,
+        clocks: Sequence[int],
+        moved: Sequence[int],
+    ) -> None:
+        self.people += 1
+        one_id = person.one_id
+        facts = person.facts(self._settings)
+        derive = deriver(self._settings).row
+        writers["live"].add((one_id, *derive(facts, self._now_ms, None)))
+        for part in person.parts.values():
+            writers["live_parts"].add((part.key, one_id, part.events, part.first_ms, part.last_ms, list(part.recent)))
+            for ident, (events, first_ms, last_ms) in part.sightings.items():
+                writers["live_sightings"].add((part.key, ident, events, first_ms, last_ms))
+            for key, mark in part.marks.items():
+                if mark.outcome <= EXPIRED:
+                    row = (one_id, part.key, mark_id(key, part.key), key, OUTCOMES[mark.outcome], mark.at_ms)
+                    writers["live_marks"].add(row)
+        states = (one_id, person.at_rest, person.unpublished, bool(person.parts), list(person.tags or ()))
+        writers["live_people"].add(states)
+        if written is not None and person.parts:
+            idents = facts.identifiers()
+            for instant in self._instants(person, facts.last_seen or 0, written, clocks, moved):
+                writers["live_then"].add((one_id, *derive(facts, instant, None), idents))
+
+    def _instants(
+        self, person: Person, last_ms: int, written: int, clocks: Sequence[int], moved: Sequence[int]
+    ) -> list[int]:
+        """Return the instants that a published profile may be as of."""
+        if not self._by_events:
+            return [written, written - WRITTEN_MS]
+        own = {last_ms, person.clock_ms, *moved}
+        return sorted({max(at, clock) for at in own for clock in (clocks or [0])})
+
+
+def mark_id(key: str, part: str) -> str:
+    """Return the id of the trigger whose mark stands under a key in a part."""
+    rule, instance, anchor = key.split("|", 2)
+    return trigger_id((rule, instance.replace("%7C", "|"), anchor or part))
+
+
+def under_way(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the parts that travelled at the cut: sent and not yet read, or come before their change was."""
+    found = []
+    sent = connection.execute(
+        "SELECT decode(value) FROM lake_commands c JOIN inputs i USING (partition) "
+        "WHERE kind = 'part' AND c.\"offset\" >= i.input"
+    )
+    while rows := sent.fetchmany(1_000):
+        found += [parts.decode(msgspec.json.decode(text, type=_Sent).state).key for (text,) in rows]
+    inboxes = connection.execute(
+        "SELECT arg_max({'value': value}, \"offset\").value FROM lake_state s JOIN state_ends e USING (partition) "
+        'WHERE s."offset" < e.place AND key = ? GROUP BY partition',
+        [INBOX],
+    )
+    for (value,) in inboxes.fetchall():
+        found += [parts.decode(state).key for _, state in _read_inbox(bytes(value))] if value else []
+    return found
+
+
+class _Sent(msgspec.Struct):
+    state: bytes
