@@ -4,7 +4,7 @@ A generated shop (merges, splits by a steward, duplicates, late and malformed ev
 workers and a Kafka of one node. At random moments a worker or the broker is killed (SIGKILL) and started again, a
 worker is stopped (SIGSTOP) beyond its session and woken as a zombie, the connection to the broker is cut (`cut`,
 `silent` if nobody is told) for longer than a session. Afterwards people and profiles must be, row for
-row, those of the replay; every trigger must be there once.
+row, those of the replay; every trigger must be there once; and `kith verify` must find no difference in the lake.
 
 Prints what was done, the longest time without progress after each kill, and the differences; exit 1 if there are any.
 """
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             {
                 "kafka": {"brokers": proxy.bootstrap, "partitions": 4, "replication": 1},
                 "worker": {"data": f"{folder}/data", "batch": 1000, "api": {"port": 0}},
+                "lake": {"every": "5s"},
             }
         )
         run = CrashRun(settings, kafka, Path(folder), given.seed, proxy)
@@ -111,13 +112,15 @@ class CrashRun:
             self._progress.stop()
             live.advance(summary["until"])
             out = live.export(self.folder / "exported")
+            live.wait(float(WAIT_S))
+            audited = live.verify()
             restarts = live.log.read_text(errors="replace").count("starts anew")
         print(f"done: {dict(self.done)}; fresh starts of workers by themselves: {restarts}", flush=True)
         if self.pauses:
             ordered = sorted(self.pauses)
             median = ordered[len(ordered) // 2]
             print(f"time until progress after each: median {median:.1f} s, longest {ordered[-1]:.1f} s")
-        return check(self.folder / "replayed", out)
+        return [*check(self.folder / "replayed", out), *audited]
 
     def _publish(self, live: LivePipeline, lines: list[bytes]) -> None:
         """Publish; where the broker is killed meanwhile all of it again, which makes duplicates."""

@@ -7,6 +7,7 @@ with LivePipeline(settings, folder, clock="events") as live:
 differences(folder / "replayed", folder / "out")
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -105,6 +106,22 @@ class LivePipeline:
         """Write the live state as the tables of a replay."""
         self.kith("export", "--out", str(out))
         return out
+
+    def verify(self, wait_s: float = 120) -> list[str]:
+        """Return what `kith verify` finds once the lake has caught up, one text each; print what it compared."""
+        text = self.kith(
+            "verify", "--latest", "--wait", f"{wait_s:.0f}", "--json", "--quiet", check=False, timeout=1800
+        )
+        if not text:
+            raise RuntimeError(f"kith verify did not end well\n{self.tail()}")
+        verdict = json.loads(text)
+        print("verify:", *(f"{count:,} {what}," for what, count in verdict["compared"].items()), flush=True)
+        print("verify: no difference:", verdict["no_difference"], flush=True)
+        return [
+            f"verify: {found['kind']} {found['one_id']} {found['field']}: live {found['live']}, "
+            f"expected {found['expected']}, events {found['events']}"
+            for found in verdict["found"]
+        ]
 
     def tail(self, lines: int = 60) -> str:
         """Return the end of the workers' log."""

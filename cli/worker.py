@@ -23,7 +23,7 @@ STAGES = ("identify", "resolve", "profile", "control", "lake")
     default=",".join(STAGES),
     show_default=True,
     metavar="NAMES",
-    help="Stages to run, with commas; control is the low-volume work (commands, alarms, webhooks), lake writes the lake.",
+    help="Stages to run, with commas; control: commands, alarms and webhooks; lake: the Parquet files of the lake.",
 )
 @click.option(
     "--clock",

@@ -68,7 +68,10 @@ class Population:
         if not book.list or self.method == "fixed":
             return
         totals = book.totals.get(self._currency)
-        row = (book.list[-1].time_ms, len(book.list), 0 if totals is None else totals.net_minor)
+        self.add_row((book.list[-1].time_ms, len(book.list), 0 if totals is None else totals.net_minor))
+
+    def add_row(self, row: tuple[int, int, int]) -> None:
+        """Add a buyer by the time of the last order in ms, the number of orders and the net revenue in minor units."""
         self._buyers += 1
         for place, value in enumerate(row):
             if self.method == "mean":

@@ -121,6 +121,16 @@ class LakeSettings(Section):
     )
 
 
+class AuditSettings(Section):
+    """The audit that a worker has done now and then: are some people what their events say?"""
+
+    every: Duration | None = Field(
+        default=None, description="How often some people are compared with their events (docs/verify.md); null: never."
+    )
+    sample: Count = Field(default=200, ge=1, description="How many people each time.")
+    memory: Text = Field(default="512MB", description="What the database of the audit may use.")
+
+
 class WebhookSettings(Section):
     """Where the firings of some rules are delivered by HTTP."""
 

@@ -23,7 +23,14 @@ from schemas.checks import (
     Timezone,
     Weight,
 )
-from schemas.live_settings import AlarmSettings, KafkaSettings, LakeSettings, WebhookSettings, WorkerSettings
+from schemas.live_settings import (
+    AlarmSettings,
+    AuditSettings,
+    KafkaSettings,
+    LakeSettings,
+    WebhookSettings,
+    WorkerSettings,
+)
 from schemas.money import to_minor
 
 
@@ -231,6 +238,7 @@ class Settings(Section):
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="Where Kafka is and how topics are laid out.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="How a worker works.")
     lake: LakeSettings = Field(default=LakeSettings(), description="Where the lake lies, and how it is written.")
+    audit: AuditSettings = Field(default=AuditSettings(), description="Comparing people with their events.")
     webhooks: dict[str, WebhookSettings] = Field(
         default_factory=dict, description="By name: where firings are delivered by HTTP (docs/webhooks.md)."
     )

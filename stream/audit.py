@@ -24,7 +24,7 @@ from lake.reading_lake import relation
 from lake.store import LakeStore
 from schemas.errors import ConfigError
 from schemas.settings import Settings
-from schemas.times import format_ms
+from schemas.times import format_ms, parse_duration
 from stream import audit_batch
 from stream.audit_cut import Cut, find_cut
 from stream.audit_live import LiveTables, under_way
@@ -38,6 +38,9 @@ PEOPLE_AT_A_TIME = 100_000
 
 SETTLE_MS = 5_000
 """A transaction's messages may have timestamps on both sides of the cut; none is open for longer than this for long."""
+
+FRESH_MS = 15_000
+"""Firings do not say how far the lake has them: what is missing of the newest is not told."""
 
 FOREIGN_MS = 600_000
 """A clock that is further from the time of day than this is that of a backfill."""
@@ -149,6 +152,8 @@ class Audit:
         for partition, offset in cut.inputs.items():
             connection.execute("INSERT INTO inputs VALUES (?, ?)", [partition, offset])
             connection.execute("INSERT INTO state_ends VALUES (?, ?)", [partition, cut.state_ends[partition]])
+        fresh_ms = cut.until_ms - int(parse_duration(self._settings.lake.every)) - FRESH_MS
+        connection.execute("SET VARIABLE fresh = ?", [fresh_ms])
         sure_ms = FOREVER_MS if cut.sure_ms is None else cut.sure_ms
         connection.execute(f"CREATE MACRO sure(written) AS epoch_ms(written) <= {sure_ms}")
         return cut
@@ -178,7 +183,7 @@ class Audit:
         """Make the table of people who are on the move at the cut, with all who take part in it."""
         connection = self.connection
         connection.execute("CREATE OR REPLACE TABLE busy (one_id VARCHAR)")
-        connection.execute("CREATE OR REPLACE TABLE held (part VARCHAR, one_id VARCHAR, events BIGINT)")
+        connection.execute("CREATE OR REPLACE TABLE held (part VARCHAR, one_id VARCHAR, events BIGINT, written BIGINT)")
         connection.execute(
             "INSERT INTO busy SELECT unnest([giver, taker, o.one_id]) FROM moves m JOIN inputs i USING (partition) "
             "LEFT JOIN owners o ON o.ident = m.part WHERE m.place >= i.input"
@@ -202,7 +207,10 @@ class Audit:
             for table in LIVE_TABLES:
                 self._read(table.name)
             connection.execute("INSERT INTO busy SELECT one_id FROM live_people WHERE NOT at_rest")
-            connection.execute("INSERT INTO held SELECT part, one_id, events FROM live_parts")
+            connection.execute(
+                "INSERT INTO held SELECT part, one_id, events, written_ms FROM live_parts "
+                "JOIN live_people USING (one_id)"
+            )
             for statement in state.RANGE:
                 connection.execute(statement)
             expected.fill(connection)

@@ -9,6 +9,7 @@ import duckdb
 import msgspec
 
 from lake.catalogue import Listing
+from lake.rows import TRIGGERS
 from schemas.errors import ConfigError
 from stream.store import META
 
@@ -32,11 +33,19 @@ class Cut(msgspec.Struct, frozen=True):
 _read = msgspec.msgpack.Decoder(int).decode
 
 
+def complete_ms(listings: Sequence[Listing]) -> int:
+    """Return the instant up to which the lake has everything, but perhaps the newest firings; 0: never yet.
+
+    Partitions of firings are many and mostly idle: they do not say how far they are when nothing comes.
+    """
+    return min((each.complete_ms for each in listings if not each.topic.startswith(TRIGGERS)), default=0)
+
+
 def find_cut(
     connection: duckdb.DuckDBPyConnection, listings: Sequence[Listing], at: Mapping[int, int] | None = None
 ) -> Cut:
     """Return the newest cut, or that at these offsets of events.identified. Raises ConfigError if there is none."""
-    until_ms = min(listing.complete_ms for listing in listings)
+    until_ms = complete_ms(listings)
     rows = connection.execute(
         'SELECT partition, "offset", value, epoch_ms(written_at) FROM lake_state WHERE key = ? '
         'ORDER BY partition, "offset"',

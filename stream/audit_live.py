@@ -38,7 +38,7 @@ WITH newest AS (
     SELECT partition, key, max("offset") AS place FROM lake_state s JOIN state_ends e USING (partition)
     WHERE s."offset" < e.place AND key >= encode(?) AND key < encode(?) GROUP BY ALL
 )
-SELECT decode(s.key), s.value, p.written, p.clocks, p.moved
+SELECT decode(s.key), s.value, epoch_ms(s.written_at), p.written, p.clocks, p.moved
 FROM newest n JOIN lake_state s ON s.partition = n.partition AND s."offset" = n.place
 LEFT JOIN published_at p ON p.one_id = decode(s.key)
 WHERE s.key >= encode(?) AND s.key < encode(?) AND s.value IS NOT NULL ORDER BY s.key
@@ -83,8 +83,8 @@ class LiveTables:
         self._connection.execute(_PUBLISHED_AT, [LAST_CLOCKS, LAST_INSTANTS])
         writers = {table.name: TableWriter(folder / f"{table.name}.parquet", table, 10_000) for table in LIVE_TABLES}
         try:
-            for one_id, value, written, clocks, moved in self._rows(low, high):
-                self._add(writers, thaw(one_id, bytes(value)), written, clocks or [], moved or [])
+            for one_id, value, stored_ms, written, clocks, moved in self._rows(low, high):
+                self._add(writers, thaw(one_id, bytes(value)), stored_ms, written, clocks or [], moved or [])
                 for writer in writers.values():
                     writer.flush_if_full()
         finally:
@@ -100,6 +100,7 @@ class LiveTables:
         self,
         writers: dict[str, TableWriter],
         person: Person,
+        stored_ms: int,
         written: int | None,
         clocks: Sequence[int],
         moved: Sequence[int],
@@ -117,7 +118,7 @@ class LiveTables:
                 if mark.outcome <= EXPIRED:
                     row = (one_id, part.key, mark_id(key, part.key), key, OUTCOMES[mark.outcome], mark.at_ms)
                     writers["live_marks"].add(row)
-        states = (one_id, person.at_rest, person.unpublished, bool(person.parts), list(person.tags or ()))
+        states = (one_id, person.at_rest, person.unpublished, bool(person.parts), stored_ms)
         writers["live_people"].add(states)
         if written is not None and person.parts:
             idents = facts.identifiers()

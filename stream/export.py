@@ -80,6 +80,7 @@ class Trigger(msgspec.Struct, gc=False):
     anchor_event_id: str
     anchor_ms: int
     due_ms: int
+    decided_ms: int
     fired_ms: int | None
     outcome: str
     reason: str | None
@@ -313,6 +314,7 @@ class _Export:
                     said.reason,
                     bytes(said.payload).decode(),
                     said.part,
+                    said.decided_ms,
                 )
             )
 

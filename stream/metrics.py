@@ -5,7 +5,7 @@ docs/operations.md says what each metric is for; the dashboard and the alerts in
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -63,6 +63,9 @@ class Metrics:
         self._lake_failures = self._counter("kith_lake_failures", "Writes to the lake that are tried again.")
         self._lake_missed = self._counter("kith_lake_missed", "Offsets that Kafka removed before the lake had them.")
         self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
+        self._audit_found = self._gauge("kith_audit_differences", "Differences the last audit found.", "kind")
+        self._audit_people = self._gauge("kith_audit_people", "People that the last audit compared.")
+        self._audit_ended = self._gauge("kith_audit_time_seconds", "When the last audit ended, in epoch seconds.")
         self._requests = self._counter("kith_api_requests", "Answers of the HTTP side.", "route", "status")
         self._answers = self._histogram("kith_api_seconds", "Time to an answer.", "route", buckets=_API_SECONDS)
 
@@ -208,6 +211,13 @@ class Metrics:
     def command(self, command: str, outcome: str) -> None:
         """A command was read: `done` or `refused`."""
         self._commands.labels(command, outcome).inc()
+
+    def audited(self, people: int, differences: Mapping[str, int], at_s: float) -> None:
+        """An audit ended: so many people compared, differences by kind."""
+        self._audit_people.set(people)
+        self._audit_ended.set(at_s)
+        for kind, number in differences.items():
+            self._audit_found.labels(kind).set(number)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """The HTTP side answered."""

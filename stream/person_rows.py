@@ -19,11 +19,12 @@ _json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 
 class PersonRows:
-    """Writes the tables of `PEOPLE_TABLES` into a folder, person by person."""
+    """Writes the tables of `PEOPLE_TABLES` into a folder, person by person; with `scratch` as Arrow files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, scratch: bool = False) -> None:
         tables = (ORDERS, ORDER_ITEMS, CARTS, TICKETS, TAGS, CONSENTS)
-        self._writers = [TableWriter(folder / f"{table.name}.parquet", table) for table in tables]
+        ending = "arrow" if scratch else "parquet"
+        self._writers = [TableWriter(folder / f"{table.name}.{ending}", table, scratch=scratch) for table in tables]
         self._order, self._item, self._cart, self._ticket, self._tag, self._word = (
             writer.add for writer in self._writers
         )

@@ -228,6 +228,7 @@ class _Replay:
                 firing.reason,
                 self._json.encode(firing.payload).decode(),
                 firing.part,
+                firing.decided_ms,
             )
         )
 

@@ -26,6 +26,7 @@ from schemas.errors import ConfigError, KithError
 from schemas.settings import Settings
 from stream import alarms, control, webhooks
 from stream.api import ApiServer
+from stream.audit_schedule import AuditSchedule
 from stream.connection import Connection
 from stream.faust_app import make_app, run
 from stream.follower import Follower
@@ -69,6 +70,7 @@ class Worker:
         self.follower: Follower | None = None
         self.live_clock: LiveClock | None = None
         self.lake: LakeStage | None = None
+        self.audit: AuditSchedule | None = None
         self._slot: IO[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -134,6 +136,9 @@ class Worker:
         if "lake" in self.stages:
             store = LakeStore(lake_url(settings))
             self.lake = LakeStage(settings, connection, store, self.name, self.metrics, self.failed)
+        if "resolve" in self.stages:
+            url = lake_url(settings)
+            self.audit = AuditSchedule(settings, url, self.clock, folder, self.metrics, self._resolves)
         ready = asyncio.Event()
         app_stop = asyncio.Event()  # the app goes on until its agents have committed what is under way
         ended = asyncio.create_task(run(app, app_stop, ready))
@@ -169,12 +174,18 @@ class Worker:
             self.live_clock.start()
         if self.lake is not None:
             self.lake.start()
+        if self.audit is not None:
+            self.audit.start()
         log.info(
             "worker %s runs %s by the clock of %s",
             self.name,
             ", ".join(self.stages),
             "the day" if self.clock == "live" else "the events",
         )
+
+    def _resolves(self) -> bool:
+        """Say whether this worker is the one of all that resolves, which does what is done once."""
+        return any(r.name == "resolve" and r.source is not None and bool(r.source.assigned) for r in list(self.runners))
 
     async def _until_stopped(self, ended: "asyncio.Task[None]") -> None:
         assert self._stop is not None  # noqa: S101
@@ -199,6 +210,8 @@ class Worker:
                 await runner.stop()
             if self.lake is not None:
                 await loop.run_in_executor(None, self.lake.stop)
+        if self.audit is not None:
+            await loop.run_in_executor(None, self.audit.stop)
         if self.live_clock is not None:
             await loop.run_in_executor(None, self.live_clock.stop)
         if self.follower is not None:

@@ -38,7 +38,7 @@ LIVE_PEOPLE = _table(
     at_rest=pa.bool_(),
     unpublished=pa.bool_(),
     has_parts=pa.bool_(),
-    tags=_TEXTS,
+    written_ms=_MS,
 )
 LIVE_TABLES = (LIVE, LIVE_THEN, LIVE_PARTS, LIVE_SIGHTINGS, LIVE_MARKS, LIVE_PEOPLE)
 

@@ -99,7 +99,8 @@ WITH live AS (
     SELECT coalesce(b.rule, l.rule) AS rule, coalesce(b.trigger_id, l.trigger_id) AS trigger_id,
         coalesce(b.part, l.part) AS part, coalesce(b.anchor_event_id, l.anchor_event_id) AS anchor_event_id,
         l.outcome AS live_outcome, b.outcome AS outcome, l.reason AS live_reason, b.reason AS reason,
-        l.decided AS live_decided, b.decided AS decided, l.due AS live_due, b.due AS due, l.sure,
+        l.decided AS live_decided, b.decided AS decided, l.due AS live_due, b.due AS due,
+        coalesce(l.sure, h.written <= getvariable('fresh')) AS sure,
         CASE
             WHEN l.trigger_id IS NULL THEN 'missing'
             WHEN b.trigger_id IS NULL THEN 'groundless'
@@ -113,6 +114,7 @@ WITH live AS (
             WHEN getvariable('by_events') AND l.payload <> b.payload THEN 'payload'
         END AS what
     FROM batch b FULL JOIN live l ON l.trigger_id = b.trigger_id
+    LEFT JOIN held h ON h.part = coalesce(b.part, l.part)
 )
 SELECT o.one_id, p.*, coalesce(g.root, o.one_id) AS who,
     EXISTS (
@@ -168,12 +170,12 @@ def compare(connection: duckdb.DuckDBPyConnection, found: Found, by_events: bool
 
 def _explained(row: tuple[object, ...], delayed: set[str], by_events: bool, until_ms: int) -> str | None:
     """Return why a difference is none, None if it is one."""
-    *_, live_outcome, _, live_reason, reason, live_decided, decided, _, _, sure, what, who, across, ever = row
+    *_, live_reason, reason, live_decided, decided, _, _, sure, what, who, across, ever = row
     if across:
         return "triggers across a late event"
     if ever and "cap" in (live_reason, reason):
         return "triggers under a cap after a late event"
-    if live_outcome is not None and not sure:
+    if sure is not None and not sure:
         return "triggers decided at the cut"
     if not by_events:
         if what == "missing" and isinstance(decided, int) and decided > until_ms - DELAY_MS:

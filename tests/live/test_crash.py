@@ -13,6 +13,7 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
             {
                 "kafka": {"brokers": kafka.bootstrap, "partitions": 3, "replication": 1},
                 "worker": {"data": str(tmp_path / "data"), "batch": 100, "api": {"port": 0}},
+                "lake": {"every": "2s"},
             }
         )
         run = CrashRun(settings, kafka, tmp_path, seed=2)

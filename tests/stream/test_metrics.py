@@ -54,6 +54,7 @@ def test_everything_that_is_told_is_counted_under_its_labels() -> None:
     metrics.webhook("crm", "delivered")
     metrics.alarm()
     metrics.command("clock", "done")
+    metrics.audited(200, {"trigger_twice": 1, "profile": 0}, 1.8e9)
     metrics.answered("profile", 404, 0.001)
     found = values(metrics)
     assert found["kith_events_total", "profile"] == 500
@@ -122,6 +123,7 @@ def test_no_label_names_a_person() -> None:
         "command",
         "route",
         "status",
+        "kind",
     }
     assert {label for labels in Metrics().names.values() for label in labels} <= allowed
 
