@@ -26,6 +26,7 @@ COMMANDS = {
     "profile": "cli.profile:profile",
     "publish": "cli.publish:command",
     "replay": "cli.replay:command",
+    "report": "cli.report:report",
     "rules": "cli.rules:rules",
     "schema": "cli.schema:schema",
     "topics": "cli.topics:topics",
