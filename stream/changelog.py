@@ -7,6 +7,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from schemas.errors import TransientError
 from stream.batches import Place
+from stream.broker import Broker
 from stream.connection import Connection
 
 SILENCE_S = 60.0
@@ -19,13 +20,16 @@ Record = tuple[bytes, bytes | None]
 def read_to_end(
     connection: Connection, starts: Mapping[Place, int], size: int = 10_000
 ) -> Iterator[tuple[Place, list[Record], int]]:
-    """Yield (partition, records, offset after them) until every partition was read up to its committed end.
+    """Yield (partition, records, offset after them) until every partition was read up to its end as it was at the call.
 
-    `starts` has the offset of the first record wanted (0: from the beginning); one that no longer exists means the
-    earliest there is. Messages without a key are left out. Raises TransientError if Kafka is silent for long.
+    A transaction that its worker left open hides what others have committed behind it, so it is waited for until the
+    broker ends it. `starts` has the offset of the first record wanted (0: from the beginning); one that no longer
+    exists means the earliest there is. Messages without a key are left out. Raises TransientError if Kafka is silent
+    for long.
     """
     if not starts:
         return
+    wanted = Broker(connection).ends(starts, committed_only=False)
     reader = connection.reader(queued_max_messages_kbytes=65_536)
     try:
         reader.assign([TopicPartition(*place, offset or OFFSET_BEGINNING) for place, offset in starts.items()])
@@ -49,7 +53,8 @@ def read_to_end(
                     if key is not None:
                         found.setdefault(place, []).append((key, message.value()))
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    missing.discard(place)
+                    if int(message.offset() or 0) >= wanted[place]:
+                        missing.discard(place)
                 elif not error.retriable():
                     raise TransientError(f"{place[0]} [{place[1]}] cannot be read: {error.str()}")
             for place, offset in ends.items():

@@ -77,16 +77,16 @@ class LiveClock:
     def _round(self, done: dict[Place, int] | None) -> dict[Place, int] | None:
         """Move on if all is worked off; `done` are the ends at which it last was."""
         at_ms = int(time.time() * 1000)
-        now = self._ends([*self._raw, *self._requests, *self._identified])
+        now = self._all_ends()
         if now != done:
             if not self._wait("identify", {place: end for place, end in now.items() if place[0] in self._raw}):
                 return None
             for _ in range(2):
-                if not self._wait("resolve", self._ends(self._requests)):
+                if not self._wait("resolve", self._ends(self._requests, committed_only=False)):
                     return None
-                if not self._wait("profile", self._ends(self._identified)):
+                if not self._wait("profile", self._ends(self._identified, committed_only=False)):
                     return None
-            after = self._ends([*self._raw, *self._requests, *self._identified])
+            after = self._all_ends()
             stages = (("identify", self._raw), ("resolve", self._requests), ("profile", self._identified))
             quiet = all(
                 self._reached(stage, {place: end for place, end in after.items() if place[0] in topics})
@@ -110,10 +110,19 @@ class LiveClock:
             self._stopped.wait(POLL_S)
         return False
 
-    def _ends(self, topics: Sequence[str]) -> dict[Place, int]:
+    def _all_ends(self) -> dict[Place, int]:
+        return self._ends(self._raw) | self._ends([*self._requests, *self._identified], committed_only=False)
+
+    def _ends(self, topics: Sequence[str], *, committed_only: bool = True) -> dict[Place, int]:
+        """Return where the topics end.
+
+        What the stages say to each other counts from when it is written: a commit shows in the offsets of its input
+        before it shows in every partition it wrote to, and a transaction that hangs hides those behind it.
+        """
         if not self._partitions:
             self._partitions = self._broker.topics()
-        return self._broker.ends((topic, number) for topic in topics for number in range(self._partitions[topic]))
+        places = [(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        return self._broker.ends(places, committed_only=committed_only)
 
 
 def reached(ends: Mapping[Place, int], committed: Mapping[Place, int]) -> bool:

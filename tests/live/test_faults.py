@@ -4,6 +4,8 @@ Afterwards everything is as the replay has it, and what cannot be worked off is 
 """
 
 import json
+import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -21,6 +23,7 @@ from bench.proxy import Proxy, proxied
 from schemas.settings import Settings
 from stream.connection import Connection
 from stream.dead_letters import decode as letter_of
+from stream.lag import Lag
 from stream.replay import replay
 from tests.live.running import read, wait
 
@@ -335,3 +338,75 @@ def test_a_cart_reminder_fires_at_its_time_and_not_when_an_order_came_while_no_w
         assert reminders.of("cart-ORDERED") == []
         assert len(reminders.seen) == 5
     assert read(connection, "events.deadletter") == []
+
+
+# Transactions that hang: their worker is stopped, or cut off, between its first message and its commit
+
+
+@contextmanager
+def hanging(connection: Connection, topic: str, partitions: int, timeout_ms: int = 12_000) -> Iterator[None]:
+    """Leave a transaction open in all partitions of a topic until the broker ends it."""
+    producer = connection.producer(
+        transactional_id=f"{connection.prefix}hangs-{topic}", transaction_timeout_ms=timeout_ms
+    )
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for number in range(partitions):
+        producer.produce(connection.topic(topic), b"never", b"never", number)
+    assert producer.flush(20) == 0
+    yield
+
+
+@pytest.mark.parametrize("lost", ["stores", "nothing"])
+def test_who_takes_over_waits_for_what_was_committed_behind_a_transaction_that_hangs(
+    settings: Settings, connection: Connection, tmp_path: Path, lost: str
+) -> None:
+    lines = shop(1_500, seed=12)
+    expected, until = replayed(lines, tmp_path, settings)
+    with LivePipeline(settings, tmp_path / "live") as live:
+        worker = live.start_worker()
+        live.publish(lines[:500])
+        live.wait()
+        with hanging(connection, "profiles.state", 3), hanging(connection, "identity.graph", 3):
+            live.publish(lines[500:1_000])
+            wait(lambda: not unread(connection), 60)
+            live.stop_worker(worker, signal.SIGKILL)
+            if lost == "stores":
+                shutil.rmtree(settings.worker.data)
+            live.start_worker()
+            live.publish(lines[1_000:])
+        live.wait()
+        live.advance(until)
+        found = live.export(tmp_path / "exported")
+    assert check(expected, found) == []
+
+
+def unread(connection: Connection) -> bool:
+    """Whether a message lies before a stage; open transactions do not matter."""
+    reading = Lag(connection)
+    try:
+        return any(stage.lag for stage in reading.stages() if stage.stage in ("identify", "resolve", "profile"))
+    finally:
+        reading.close()
+
+
+def test_no_trigger_fires_past_an_order_behind_a_transaction_that_hangs(
+    promptly: Settings, connection: Connection, tmp_path: Path
+) -> None:
+    with (
+        LivePipeline(promptly, tmp_path / "live", clock="live") as live,
+        listening(connection, "triggers.cart-abandon") as reminders,
+    ):
+        live.start_worker()
+        start_ms = now_ms()
+        due_ms = start_ms + 20_000
+        values = [consent(member, start_ms - 3 * DAY_MS) for member in ("ORDERED", "WAITS", "FIRST")]
+        values += [cart(member, due_ms - DAY_MS) for member in ("ORDERED", "WAITS")]
+        send(connection, "events.customer", *values, cart("FIRST", start_ms + 1_000 - DAY_MS))
+        wait(lambda: reminders.of("cart-FIRST"))
+        assert now_ms() < due_ms - 4_000
+        with hanging(connection, "events.identified", 3):
+            send(connection, "events.order", order("ORDERED", due_ms - 2_000))
+            wait(lambda: reminders.of("cart-WAITS"), 60)
+        live.wait()
+        assert reminders.of("cart-ORDERED") == []
