@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "cli.report:report",
     "rules": "cli.rules:rules",
     "schema": "cli.schema:schema",
+    "snapshot": "cli.snapshot:command",
     "topics": "cli.topics:topics",
     "up": "cli.up:up",
     "verify": "cli.verify:command",

@@ -14,7 +14,7 @@ from cli.progress import ReplayProgress
 from lake import catalogue
 from lake.store import LakeStore
 from schemas.errors import ConfigError, TransientError
-from stream.audit import Verdict, as_json, heading, verify
+from stream.audit import SETTLE_MS, Verdict, as_json, heading, verify
 from stream.audit_cut import complete_ms
 from stream.audit_sample import verify_some
 from stream.stage_lake import lake_url
@@ -111,7 +111,7 @@ def wait_for(store: LakeStore, seconds: float) -> None:
     began = time.time()
     while True:
         listings = catalogue.read_all(store)
-        if complete_ms(listings) > began * 1000:
+        if complete_ms(listings) > began * 1000 + SETTLE_MS:
             return
         if time.time() > began + seconds:
             raise TransientError(f"{store.url}: the lake did not catch up within {seconds:g} s; is a worker running?")

@@ -5,6 +5,9 @@ once. It is replaced as a whole, so whoever reads it sees a chunk of messages wi
 compaction before or after. A file that is in no list does not count: it is left from a write that a crash interrupted
 (the same offsets give the same name, so it is written over), or was replaced and is kept for readers of the old list.
 
+How far a partition is complete moves on also while nothing comes, and there are many idle ones. So workers tell it of
+all their partitions in one file each, `catalogue/told/WORKER.json`; what is told stays true for ever.
+
 In a folder the change of a list is done under a lock. On object stores there is none: there only the worker that owns
 a partition changes its list, and a list that a forgotten worker puts back is an earlier one, true but shorter, which
 the next chunk replaces.
@@ -16,11 +19,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
+from msgspec.structs import replace
 
 from lake.store import LakeStore
 from schemas.errors import StateError
 
 FOLDER = "catalogue"
+TOLD = f"{FOLDER}/told"
+SETTLED_MS = 2_000
+"""What was written in one go may carry times this far apart, and the clocks of workers differ."""
+
 Place = tuple[str, int]
 """Topic (its name in the table, without prefix) and partition."""
 
@@ -57,7 +65,17 @@ class Listing(msgspec.Struct, frozen=True):
     replaced: tuple[Replaced, ...] = ()
 
 
+class Told(msgspec.Struct, frozen=True):
+    """A partition whose listing reached `end` had, with that, all that was written up to `complete_ms` (epoch ms)."""
+
+    topic: str
+    partition: int
+    end: int
+    complete_ms: int
+
+
 _read = msgspec.json.Decoder(Listing).decode
+_read_told = msgspec.json.Decoder(list[Told]).decode
 _locks_guard = threading.Lock()
 _locks: dict[str, threading.Lock] = {}
 
@@ -78,9 +96,30 @@ def read(store: LakeStore, topic: str, partition: int) -> Listing:
 
 
 def read_all(store: LakeStore) -> list[Listing]:
-    """Return the listings of all partitions, by topic and partition."""
-    found = [_parsed(store, info.path) for info in store.each(FOLDER) if info.path.endswith(".json")]
-    return sorted((each for each in found if each is not None), key=lambda each: (each.topic, each.partition))
+    """Return the listings of all partitions, by topic and partition, with what was told of them."""
+    paths = [info.path for info in store.each(FOLDER) if info.path.endswith(".json")]
+    told = [each for path in paths if path.startswith(f"{TOLD}/") for each in _told(store, path)]  # before the listings
+    listings = [_parsed(store, path) for path in paths if not path.startswith(f"{TOLD}/")]
+    found = {(each.topic, each.partition): each for each in listings if each is not None}
+    for each in told:
+        place = each.topic, each.partition
+        listing = found.get(place) or Listing(*place, 0, 0)
+        if listing.end >= each.end:
+            found[place] = replace(listing, complete_ms=max(listing.complete_ms, each.complete_ms))
+    return [found[place] for place in sorted(found)]
+
+
+def tell(store: LakeStore, worker: str, told: Iterable[Told]) -> None:
+    """Say how far partitions are complete, in the place of what this worker said before."""
+    store.write_bytes(f"{TOLD}/{worker}.json", msgspec.json.format(msgspec.json.encode(list(told)), indent=1) + b"\n")
+
+
+def _told(store: LakeStore, path: str) -> list[Told]:
+    content = store.read_bytes(path)
+    try:
+        return [] if content is None else _read_told(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StateError(f"{store.url}: {path} does not say how far partitions are: {error}") from error
 
 
 def update(store: LakeStore, topic: str, partition: int, change: Callable[[Listing], Listing]) -> Listing:

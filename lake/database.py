@@ -1,6 +1,6 @@
 """The DuckDB file: the tables of a folder, with comments that say what they and their columns mean."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -11,14 +11,27 @@ VIEWS = {"people": "profiles", "identifiers": "identities"}
 """The tables of a replay or export by the names that they have in a snapshot."""
 
 
-def write_database(folder: Path, path: Path, tables: Iterable[Table], views: Mapping[str, str] | None = None) -> None:
+MEMORY = "2GB"
+
+
+def write_database(
+    folder: Path,
+    path: Path,
+    tables: Iterable[Table],
+    views: Mapping[str, str] | None = None,
+    scratch: Path | None = None,
+    finish: Callable[[duckdb.DuckDBPyConnection], object] = lambda connection: None,
+) -> None:
     """Make a DuckDB file at `path` from the Parquet files `folder/NAME.parquet`, one table each.
 
-    `views` are further names of these tables.
+    `views` are further names of these tables. `finish` adds what else the file is to hold. `scratch` is a folder for
+    what memory does not hold.
     """
     tables = list(tables)
-    connection = duckdb.connect(str(path), config={"threads": 2})
+    connection = duckdb.connect(str(path), config={"threads": 2, "memory_limit": MEMORY})
     try:
+        if scratch is not None:
+            connection.execute(f"SET temp_directory = {_literal(str(scratch))}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("BEGIN")  # one commit for all: each costs a sync of the disk
         for table in tables:
@@ -33,6 +46,7 @@ def write_database(folder: Path, path: Path, tables: Iterable[Table], views: Map
             connection.execute(f"COMMENT ON VIEW {name} IS {_literal(by_name[table_name].comment)}")
             for column in by_name[table_name].columns:
                 connection.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_literal(column.comment)}')
+        finish(connection)
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
     finally:

@@ -82,11 +82,11 @@ FROM compared GROUP BY ALL HAVING max(late_by_ms) > 0
 ORDER BY time, event_id, part
 """
 
-_CHANGES = """
-SELECT * FROM read_parquet(?)
-ORDER BY "at", evidence_event_id, list_position(['hub', 'split', 'merged', 'refused'], change), one_id,
-    other_one_id NULLS FIRST, reason NULLS FIRST
-"""
+CHANGE_ORDER = (
+    "\"at\", evidence_event_id, list_position(['hub', 'split', 'merged', 'refused'], change), one_id, "
+    "other_one_id NULLS FIRST, reason NULLS FIRST"
+)
+"""Changes of people in the order of their evidence, in SQL."""
 
 
 class LiveEvents:
@@ -160,7 +160,10 @@ class LiveChanges:
         self.close()
         connection = _sorter(self._scratch)
         try:
-            rows = connection.sql(_CHANGES, params=[str(self._path)])
+            rows = connection.sql(
+                f"SELECT * FROM read_parquet(?) ORDER BY {CHANGE_ORDER}",  # noqa: S608  a constant
+                params=[str(self._path)],
+            )
             _write(rows, folder / "identity_changes.parquet", IDENTITY_CHANGES)
         finally:
             connection.close()

@@ -121,6 +121,18 @@ class LakeSettings(Section):
     )
 
 
+class SnapshotSettings(Section):
+    """Snapshots that a worker has made now and then (docs/snapshots.md)."""
+
+    every: Duration | None = Field(default=None, description="How often a snapshot is made; null: never.")
+    keep: Count = Field(default=7, ge=1, description="How many of them stay.")
+    folder: Text | None = Field(
+        default=None, description="Folder with the snapshots; null: the folder `snapshots` in worker.data."
+    )
+    memory: Text = Field(default="1GB", description="What the database may use while a snapshot is made.")
+    processes: Count = Field(default=1, ge=1, description="Processes that derive profiles for a snapshot.")
+
+
 class AuditSettings(Section):
     """The audit that a worker has done now and then: are some people what their events say?"""
 

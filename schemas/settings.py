@@ -28,6 +28,7 @@ from schemas.live_settings import (
     AuditSettings,
     KafkaSettings,
     LakeSettings,
+    SnapshotSettings,
     WebhookSettings,
     WorkerSettings,
 )
@@ -238,6 +239,7 @@ class Settings(Section):
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="Where Kafka is and how topics are laid out.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="How a worker works.")
     lake: LakeSettings = Field(default=LakeSettings(), description="Where the lake lies, and how it is written.")
+    snapshots: SnapshotSettings = Field(default=SnapshotSettings(), description="Pictures of all people.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Comparing people with their events.")
     webhooks: dict[str, WebhookSettings] = Field(
         default_factory=dict, description="By name: where firings are delivered by HTTP (docs/webhooks.md)."

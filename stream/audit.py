@@ -19,12 +19,13 @@ from lake import catalogue
 from lake.audit import expected, facts, people, profiles, state, triggers
 from lake.audit.found import Found
 from lake.audit.tables import BATCH_CHANGES, BATCH_TRIGGERS, LIVE_TABLES
+from lake.catalogue import SETTLED_MS
 from lake.lake_tables import LAKE_TABLES
 from lake.reading_lake import relation
 from lake.store import LakeStore
 from schemas.errors import ConfigError
 from schemas.settings import Settings
-from schemas.times import format_ms, parse_duration
+from schemas.times import format_ms
 from stream import audit_batch
 from stream.audit_cut import Cut, find_cut
 from stream.audit_live import LiveTables, under_way
@@ -38,9 +39,6 @@ PEOPLE_AT_A_TIME = 100_000
 
 SETTLE_MS = 5_000
 """A transaction's messages may have timestamps on both sides of the cut; none is open for longer than this for long."""
-
-FRESH_MS = 15_000
-"""Firings do not say how far the lake has them: what is missing of the newest is not told."""
 
 FOREIGN_MS = 600_000
 """A clock that is further from the time of day than this is that of a backfill."""
@@ -152,8 +150,7 @@ class Audit:
         for partition, offset in cut.inputs.items():
             connection.execute("INSERT INTO inputs VALUES (?, ?)", [partition, offset])
             connection.execute("INSERT INTO state_ends VALUES (?, ?)", [partition, cut.state_ends[partition]])
-        fresh_ms = cut.until_ms - int(parse_duration(self._settings.lake.every)) - FRESH_MS
-        connection.execute("SET VARIABLE fresh = ?", [fresh_ms])
+        connection.execute("SET VARIABLE fresh = ?", [cut.until_ms - SETTLED_MS])
         sure_ms = FOREVER_MS if cut.sure_ms is None else cut.sure_ms
         connection.execute(f"CREATE MACRO sure(written) AS epoch_ms(written) <= {sure_ms}")
         return cut

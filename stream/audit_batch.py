@@ -19,7 +19,6 @@ from schemas.event import Event
 from schemas.firing import Firing
 from schemas.settings import Settings
 from stream.memory import MemoryPipeline
-from stream.messages import Routed
 from stream.wire import decode_data
 from triggers.engine import Engine
 from triggers.rules import RuleSet
@@ -37,20 +36,6 @@ SELECT event_id, type, ms, idents, data, bool_or(counts)
 FROM every JOIN components c USING (ident) WHERE c.component % ? = ?
 GROUP BY ALL ORDER BY ms, event_id
 """
-
-
-class _Pipeline(MemoryPipeline):
-    """Takes also events that were refused: what they are evidence of counts, what they say does not."""
-
-    def witness(self, event: Event) -> None:
-        """Take in the evidence of an event only."""
-        if not event.idents or not isinstance(self._identify.route(event), Routed):
-            change, _ = self._resolve.request(event)
-            if change is not None:
-                for stage in self._stages_of(change):
-                    stage.change(change)
-            while self._outbox:
-                self._deliver(self._outbox.popleft())
 
 
 def run(
@@ -86,7 +71,7 @@ def run(
     try:
         for turn in range(turns):
             graph = Graph(Policy.from_settings(settings), settings.space)
-            pipeline = _Pipeline(settings, graph, engine, publish, announce)
+            pipeline = MemoryPipeline(settings, graph, engine, publish, announce)
             for event, counts in _events(connection, turns, turn):
                 if counts or not event.idents:
                     pipeline.send(event)

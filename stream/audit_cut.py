@@ -9,11 +9,8 @@ import duckdb
 import msgspec
 
 from lake.catalogue import Listing
-from lake.rows import TRIGGERS
 from schemas.errors import ConfigError
-from stream.store import META
-
-INPUT = META + b"input"
+from stream.cut import INPUT
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -34,11 +31,8 @@ _read = msgspec.msgpack.Decoder(int).decode
 
 
 def complete_ms(listings: Sequence[Listing]) -> int:
-    """Return the instant up to which the lake has everything, but perhaps the newest firings; 0: never yet.
-
-    Partitions of firings are many and mostly idle: they do not say how far they are when nothing comes.
-    """
-    return min((each.complete_ms for each in listings if not each.topic.startswith(TRIGGERS)), default=0)
+    """Return the instant up to which the lake has everything; 0: never yet."""
+    return min((each.complete_ms for each in listings), default=0)
 
 
 def find_cut(

@@ -66,6 +66,17 @@ class MemoryPipeline:
         while self._outbox:
             self._deliver(self._outbox.popleft())
 
+    def witness(self, event: Event) -> None:
+        """Take in the evidence of an event only: one that was refused after it had been looked at."""
+        if event.idents and isinstance(self._identify.route(event), Routed):
+            return
+        change, _ = self._resolve.request(event)
+        if change is not None:
+            for stage in self._stages_of(change):
+                stage.change(change)
+        while self._outbox:
+            self._deliver(self._outbox.popleft())
+
     def advance(self, to_ms: int) -> None:
         """Move the clock of everybody on to `to_ms`; what is due at that instant fires."""
         for stage in self.stages:

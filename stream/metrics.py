@@ -63,6 +63,12 @@ class Metrics:
         self._lake_failures = self._counter("kith_lake_failures", "Writes to the lake that are tried again.")
         self._lake_missed = self._counter("kith_lake_missed", "Offsets that Kafka removed before the lake had them.")
         self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
+        self._snapshots = self._counter("kith_snapshots", "Snapshots made, or not made.", "outcome")
+        self._snapshot_people = self._gauge("kith_snapshot_people", "People in the last snapshot.")
+        self._snapshot_ended = self._gauge(
+            "kith_snapshot_time_seconds", "When the last snapshot was made, in epoch s."
+        )
+        self._snapshot_took = self._gauge("kith_snapshot_duration_seconds", "How long the last snapshot took.")
         self._audit_found = self._gauge("kith_audit_differences", "Differences the last audit found.", "kind")
         self._audit_people = self._gauge("kith_audit_people", "People that the last audit compared.")
         self._audit_ended = self._gauge("kith_audit_time_seconds", "When the last audit ended, in epoch seconds.")
@@ -211,6 +217,17 @@ class Metrics:
     def command(self, command: str, outcome: str) -> None:
         """A command was read: `done` or `refused`."""
         self._commands.labels(command, outcome).inc()
+
+    def snapshot_made(self, people: int, at_s: float, took_s: float) -> None:
+        """A snapshot was made."""
+        self._snapshots.labels("made").inc()
+        self._snapshot_people.set(people)
+        self._snapshot_ended.set(at_s)
+        self._snapshot_took.set(took_s)
+
+    def snapshot_failed(self) -> None:
+        """No snapshot was made."""
+        self._snapshots.labels("failed").inc()
 
     def audited(self, people: int, differences: Mapping[str, int], at_s: float) -> None:
         """An audit ended: so many people compared, differences by kind."""

@@ -19,7 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from msgspec.structs import replace
 
 from lake import catalogue, compact
-from lake.catalogue import DataFile, Listing
+from lake.catalogue import SETTLED_MS, DataFile, Listing, Told
 from lake.rows import TOPICS, TRIGGERS, Read, Rows
 from lake.store import LakeStore
 from schemas.errors import TransientError
@@ -46,6 +46,15 @@ QUIET_S = 1.0
 
 APART_S = 5.0
 """but chunks of a partition that are not full are at least this far apart, or `lake.every` if that is less."""
+
+TELL_S = 5.0
+"""How often it is told how far the partitions are complete, also when nothing comes."""
+
+ASK_S = 5.0
+"""Seconds to wait for the brokers to say where partitions end."""
+
+DRAIN_S = 4.0
+"""Seconds at the end to read what is still on its way, so that a lake whose workers were stopped has everything."""
 
 SMALL_FILES = 8
 """So many small files of a table and date a worker merges; fewer are not worth it yet."""
@@ -120,6 +129,7 @@ class LakeStage:
     ) -> None:
         self._connection = connection
         self._store = store
+        self._worker = worker
         self._metrics = metrics
         self._failed = failed
         self._fault = fault  # called at each point where a crash may strike; for tests
@@ -134,6 +144,9 @@ class LakeStage:
         self._committed: dict[Place, int] = {}
         self._stopped = threading.Event()
         self._last_message = time.monotonic()
+        self._newest_ms = 0  # timestamp of the newest message
+        self._told = time.monotonic()
+        self._broker: Broker | None = None
         self.beat = time.monotonic()
         self.opening = True
         session_ms = milliseconds(settings.worker.session_timeout)
@@ -180,7 +193,10 @@ class LakeStage:
                 self._turn()
                 if self._error is not None:
                     raise self._error
+            self._drain()
             self._consumer.close()  # gives up the partitions, and so writes what is gathered
+            if self._broker is not None:
+                self._broker.close()
         except BaseException as error:  # whatever it is, the worker must hear of it
             self._failed(error)
 
@@ -191,7 +207,22 @@ class LakeStage:
             self._take(messages)
         self._write_due()
         self._commit()
+        if time.monotonic() - self._told >= TELL_S:
+            self._tell()
         self._compact_due()
+
+    def _drain(self) -> None:
+        """Read on to the ends of the partitions and until nothing new comes, write it, and tell how far this is."""
+        deadline = time.monotonic() + DRAIN_S
+        asked = self._ends() or {}
+        while time.monotonic() < deadline and self._chunks:
+            self.beat = time.monotonic()
+            behind = any(place in self._chunks and self._chunks[place].end < end for place, end in asked.items())
+            if not behind and time.time() * 1000 - self._newest_ms > SETTLED_MS:
+                break
+            self._take(self._consumer.consume(5_000, 0.1))
+        self._write_all([place for place, chunk in self._chunks.items() if chunk.messages])
+        self._tell()
 
     def _take(self, messages: list[Message]) -> None:
         """Give each message to the chunk of its partition."""
@@ -218,8 +249,37 @@ class LakeStage:
             chunk = self._chunks.get(place)
             if chunk is not None:
                 chunk.add(some)
-        if any(message.error() is None for message in messages):
+        written = [message.timestamp()[1] for message in messages if message.error() is None]
+        if written:
             self._last_message = time.monotonic()
+            self._newest_ms = max(self._newest_ms, *written)
+
+    def _ends(self) -> dict[Place, int] | None:
+        """Return where the partitions end, None if no broker says it."""
+        if self._broker is None:
+            self._broker = Broker(self._connection, ASK_S)
+        try:
+            return self._broker.ends(list(self._chunks))
+        except TransientError as error:
+            log.debug("lake: %s", error)
+            return None
+
+    def _tell(self) -> None:
+        """Tell up to when the partitions are complete of which everything is listed."""
+        self._told = time.monotonic()
+        now_ms = int(time.time() * 1000)  # before the ends are asked for
+        ends = self._ends()
+        if ends is None:
+            return
+        told = [
+            Told(self._connection.bare(place[0]), place[1], chunk.start, now_ms)
+            for place, chunk in sorted(self._chunks.items())
+            if not chunk.messages and chunk.end >= ends.get(place, 0)
+        ]
+        try:
+            catalogue.tell(self._store, self._worker, told)
+        except TransientError as error:  # the next time will do
+            log.warning("lake: %s", error)
 
     # When to write
 
@@ -234,15 +294,9 @@ class LakeStage:
                 old = now - chunk.since >= self._every_s
                 if full or old or (quiet and now - chunk.written >= apart_s):
                     due.append(place)
-            elif chunk.at_end_ms and now - chunk.written >= self._every_s and self._tells(place, chunk):
-                due.append(place)
         self._write_all(due)
         while sum(chunk.bytes for chunk in self._chunks.values()) > ALL_BYTES:
             self._write_all([max(self._chunks, key=lambda place: self._chunks[place].bytes)])
-
-    def _tells(self, place: Place, chunk: Chunk) -> bool:
-        """Whether it is worth a write to say that still nothing has come: not of the many topics of firings."""
-        return not self._connection.bare(place[0]).startswith(TRIGGERS) and chunk.at_end_ms > chunk.complete_ms
 
     def _write_all(self, places: Iterable[Place]) -> None:
         for place in places:

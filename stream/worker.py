@@ -26,7 +26,7 @@ from schemas.errors import ConfigError, KithError
 from schemas.settings import Settings
 from stream import alarms, control, webhooks
 from stream.api import ApiServer
-from stream.audit_schedule import AuditSchedule
+from stream.audit_schedule import audit_schedule
 from stream.connection import Connection
 from stream.faust_app import make_app, run
 from stream.follower import Follower
@@ -34,6 +34,8 @@ from stream.graph_view import GraphView
 from stream.live_clock import LiveClock
 from stream.metrics import Metrics
 from stream.runner import Runner
+from stream.schedule import Schedule
+from stream.snapshot_schedule import snapshot_schedule
 from stream.stage_identify import RAW_TOPICS, IdentifyWork
 from stream.stage_lake import LakeStage, lake_url
 from stream.stage_profile import ProfileWork
@@ -70,7 +72,7 @@ class Worker:
         self.follower: Follower | None = None
         self.live_clock: LiveClock | None = None
         self.lake: LakeStage | None = None
-        self.audit: AuditSchedule | None = None
+        self.schedules: list[Schedule] = []
         self._slot: IO[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -138,7 +140,11 @@ class Worker:
             self.lake = LakeStage(settings, connection, store, self.name, self.metrics, self.failed)
         if "resolve" in self.stages:
             url = lake_url(settings)
-            self.audit = AuditSchedule(settings, url, self.clock, folder, self.metrics, self._resolves)
+            wanted = (
+                audit_schedule(settings, url, self.clock, folder, self.metrics, self._resolves),
+                snapshot_schedule(settings, url, folder, self.metrics, self._resolves),
+            )
+            self.schedules = [schedule for schedule in wanted if schedule is not None]
         ready = asyncio.Event()
         app_stop = asyncio.Event()  # the app goes on until its agents have committed what is under way
         ended = asyncio.create_task(run(app, app_stop, ready))
@@ -174,8 +180,8 @@ class Worker:
             self.live_clock.start()
         if self.lake is not None:
             self.lake.start()
-        if self.audit is not None:
-            self.audit.start()
+        for schedule in self.schedules:
+            schedule.start()
         log.info(
             "worker %s runs %s by the clock of %s",
             self.name,
@@ -210,8 +216,8 @@ class Worker:
                 await runner.stop()
             if self.lake is not None:
                 await loop.run_in_executor(None, self.lake.stop)
-        if self.audit is not None:
-            await loop.run_in_executor(None, self.audit.stop)
+        for schedule in self.schedules:
+            await loop.run_in_executor(None, schedule.stop)
         if self.live_clock is not None:
             await loop.run_in_executor(None, self.live_clock.stop)
         if self.follower is not None:

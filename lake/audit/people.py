@@ -4,7 +4,6 @@ Evidence that does not hang together cannot change each other's people, so each 
 itself (`identity.cluster`), and only one is in memory at a time. What hangs together is found with a union of numbers.
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -17,19 +16,12 @@ from identity.cluster import cluster
 from identity.evidence import Command, Evidence
 from identity.policy import Policy
 from lake.audit.found import Found
+from lake.groups import BATCH, find_groups, stream
 
-BATCH = 50_000
 _OWNERS = pa.schema([("ident", pa.string()), ("one_id", pa.string()), ("component", pa.int64())])
 
-_NAMED = """
-CREATE OR REPLACE TABLE named AS
-SELECT row_number() OVER () - 1 AS n, ident
-FROM (SELECT ident FROM seen_ids UNION SELECT lo FROM commands UNION SELECT hi FROM commands)
-"""
-_PAIRS = """
-SELECT a.n, b.n FROM (SELECT lo, hi FROM edges UNION ALL SELECT lo, hi FROM commands) p
-JOIN named a ON a.ident = p.lo JOIN named b ON b.ident = p.hi
-"""
+_NAMED = "SELECT ident FROM seen_ids UNION SELECT lo FROM commands UNION SELECT hi FROM commands"
+_PAIRS = "SELECT lo, hi FROM edges UNION ALL SELECT lo, hi FROM commands"
 _EVIDENCE = """
 SELECT component, 0 AS what, ident AS a, NULL AS b, ms, event_id, NULL AS kind
 FROM seen_ids JOIN components USING (ident)
@@ -48,14 +40,13 @@ def find_people(
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> None:
     """Make the table `owners` (ident, one_id, component) of the tables `seen_ids`, `edges` and `commands`."""
-    connection.execute(_NAMED)
-    _find_components(connection)
+    find_groups(connection, _NAMED, _PAIRS)
     [(total,)] = connection.execute("SELECT count(*) FROM seen_ids").fetchall()
     connection.execute("CREATE OR REPLACE TABLE owners (ident VARCHAR, one_id VARCHAR, component BIGINT)")
     writer = connection.cursor()
     rows: list[tuple[str, str, int]] = []
     done = 0
-    for component, evidence in _evidence(_stream(connection.cursor(), _EVIDENCE), policy):
+    for component, evidence in _evidence(stream(connection.cursor(), _EVIDENCE), policy):
         people = cluster(evidence, policy, space)
         rows += [(ident, one_id, component) for ident, one_id in people.owner.items()]
         if len(rows) >= BATCH:
@@ -64,31 +55,6 @@ def find_people(
             progress("people", done, total)
     _insert(writer, rows)
     progress("people", total, total)
-
-
-def _find_components(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table `components` (ident, component): the least number among those that hang together."""
-    [(size,)] = connection.execute("SELECT count(*) FROM named").fetchall()
-    root = array("q", range(size))
-
-    def find(n: int) -> int:
-        while root[n] != n:
-            root[n] = root[root[n]]
-            n = root[n]
-        return n
-
-    for a, b in _stream(connection.cursor(), _PAIRS):
-        one, other = find(a), find(b)
-        if one != other:
-            root[max(one, other)] = min(one, other)
-    for n in range(size):
-        root[n] = find(n)
-    numbers = pa.table({"n": pa.array(range(size), pa.int64()), "component": pa.array(root, pa.int64())})
-    connection.register("numbers", numbers)
-    connection.execute(
-        "CREATE OR REPLACE TABLE components AS SELECT ident, component FROM named JOIN numbers USING (n)"
-    )
-    connection.unregister("numbers")
 
 
 def _evidence(rows: Iterable[tuple[Any, ...]], policy: Policy) -> Iterator[tuple[int, Evidence]]:
@@ -102,12 +68,6 @@ def _evidence(rows: Iterable[tuple[Any, ...]], policy: Policy) -> Iterator[tuple
             else:
                 evidence.commands[a, b] = Command(ms, event_id, kind)
         yield component, evidence
-
-
-def _stream(cursor: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
-    cursor.execute(query)
-    while rows := cursor.fetchmany(BATCH):
-        yield from rows
 
 
 def _insert(writer: duckdb.DuckDBPyConnection, rows: list[tuple[str, str, int]]) -> None:

@@ -17,9 +17,10 @@ from lake.lake_tables import BY_NAME
 from lake.rows import Read, Rows
 from lake.store import LakeStore
 from schemas.settings import Settings
-from stream.audit_cut import INPUT
 from stream.connection import Connection
+from stream.cut import INPUT
 from stream.exported_people import CLOCK
+from stream.graph_log import input_record
 from stream.person import Person, freeze
 from stream.public import Public, left_segments
 from tests.live import in_process
@@ -88,6 +89,9 @@ class SmallLake(InProcess):
             self._put("profiles.state", msgspec.msgpack.encode(self.sent["events.identified", number]), number, INPUT)
         for key, value in self._graph.changed():
             self._put("identity.graph", value, len(key) % self._partitions, key)
+        for number in range(self._partitions):
+            key, value = input_record(self.sent["identity.requests", 0])
+            self._put("identity.graph", value, number, key)
         by_place: dict[tuple[str, int], list[Read]] = defaultdict(list)
         for topic, partition, key, value, at_ms in self._outbox:
             place = (self.connection.bare(topic), partition)
