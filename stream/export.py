@@ -36,7 +36,7 @@ from stream.batches import Place
 from stream.broker import Broker
 from stream.connection import Connection
 from stream.exported_people import ExportedPeople
-from stream.lag import lag
+from stream.lag import LAKE, lag
 from stream.live_graph import LiveGraph
 from stream.reading import Span, read, read_topics, settle, spans
 from stream.replay import nested, seldom_collected
@@ -52,6 +52,9 @@ TRIGGERS = "triggers."
 
 READ_HERE = {"resolve": "identity.requests", "profile": "events.identified"}
 """Stages whose input is read here, so that what is left to them can be counted."""
+
+NOT_COUNTED = (*READ_HERE, LAKE)
+"""Stages whose lag is not asked for: nothing that is exported follows from the lake."""
 
 SETTLE_S = 2.0
 """Seconds to wait for an instant without open transactions, so that all topics say the same; under load none comes."""
@@ -166,7 +169,7 @@ class _Export:
                 self._sources[f"{name}/{partition}"] = len(self._sources)
         triggers = [name for name in there if name.startswith(TRIGGERS)]
         for stage in lag(connection):
-            if stage.lag and stage.stage not in READ_HERE:
+            if stage.lag and stage.stage not in NOT_COUNTED:
                 self._unread[stage.stage] += stage.lag
         settle(connection, [STATE, GRAPH, *OTHERS, *triggers], SETTLE_S)
         for name, bare in READ_HERE.items():

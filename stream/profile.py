@@ -161,6 +161,7 @@ class ProfileStage:
                     return
                 person.wait = None
                 self.waiting.pop(person.one_id, None)
+                self.news[person.one_id] = None  # what was to be told when the move began could not be
                 self._parts_changed(person)
             if not queue:
                 break

@@ -34,8 +34,9 @@ SELECT event_id, ms, written, unnest([data::JSON->>'a', data::JSON->>'b']) AS id
 """
 
 # When each event came, and how far the clock of its people was then: by their events, by commands of the clock, by
-# changes of owners, which carry the time of their evidence. Partitions are read at different speeds: within one its
-# order counts, between two the time of writing. A steward's command is read by the resolver, elsewhere.
+# changes of owners, which carry the time of their evidence and can be late like it. Partitions are read at different
+# speeds: within one its order counts, between two the time of writing. A steward's command is read by the resolver,
+# elsewhere; what it changes comes later still.
 LATE = (
     """
 CREATE OR REPLACE TABLE came AS
@@ -46,7 +47,7 @@ WITH every AS (
         QUALIFY row_number() OVER (PARTITION BY part, event_id ORDER BY written, partition, place) = 1
     ) a JOIN owners o ON o.ident = a.part
     UNION ALL
-    SELECT DISTINCT unnest([giver, taker]), at_ms, partition, place, written, NULL, false FROM moves
+    SELECT DISTINCT unnest([giver, taker]), at_ms, partition, place, written, NULL, giver IS NOT NULL FROM moves
     UNION ALL
     SELECT DISTINCT o.one_id, s.ms, -1, 0, s.written, NULL, true FROM steward s JOIN owners o USING (ident)
 )
