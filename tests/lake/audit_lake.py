@@ -16,10 +16,11 @@ from lake.catalogue import DataFile, Listing
 from lake.lake_tables import BY_NAME
 from lake.rows import Read, Rows
 from lake.store import LakeStore
+from profiles import part as parts
 from schemas.settings import Settings
 from stream.connection import Connection
 from stream.cut import INPUT
-from stream.exported_people import CLOCK
+from stream.exported_people import CLOCK, INBOX
 from stream.graph_log import input_record
 from stream.person import Person, freeze
 from stream.public import Public, left_segments
@@ -84,9 +85,11 @@ class SmallLake(InProcess):
         for number, stage in enumerate(self._stages):
             for person in stage.people.each():
                 self._put("profiles.state", freeze(person), number, person.one_id.encode())
+            inbox = [(step, parts.encode(part)) for (step, _), part in stage.inbox.items()]
+            self._put("profiles.state", msgspec.msgpack.encode(inbox), number, INBOX)
             if number in self._clocks:
                 self._put("profiles.state", msgspec.msgpack.encode(self._clocks[number]), number, CLOCK)
-            self._put("profiles.state", msgspec.msgpack.encode(self.sent["events.identified", number]), number, INPUT)
+            self._put("profiles.state", msgspec.msgpack.encode(self._read[number]), number, INPUT)
         for key, value in self._graph.changed():
             self._put("identity.graph", value, len(key) % self._partitions, key)
         for number in range(self._partitions):
