@@ -74,7 +74,10 @@ def _print(console: Console, answer: Answer, rows: Rows, scale: int, lang: Lang)
         return
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for place, column in enumerate(shown_columns(answer)):
-        table.add_column(answer.label(column, lang), justify="left" if place == 0 else "right", overflow="fold")
+        first = place == 0
+        table.add_column(
+            answer.label(column, lang), justify="left" if first else "right", overflow="fold", no_wrap=first
+        )
     newest = answer.chart.x in ("month", "day", "cohort")
     kept = rows[-ROWS:] if newest else rows[:ROWS]
     texts = [shown_row(answer, row, scale, lang) for row in kept]

@@ -77,7 +77,11 @@ SELECT month, coalesce(new_customers, 0) AS new_customers, coalesce(active, 0) A
 FROM months LEFT JOIN bought USING (month) LEFT JOIN stayed USING (month) LEFT JOIN said USING (month)
 ORDER BY month
 """,
-    Chart("bar", "month", ("new_customers", "active")),
+    Chart(
+        "panels",
+        "month",
+        ("new_customers", "active", "orders", "revenue_minor", "repeat_rate", "churn", "satisfaction", "nps"),
+    ),
     helps=("surveys",),
     wide=True,
 )
@@ -155,5 +159,3 @@ FROM lookers LEFT JOIN others USING (month) ORDER BY month
     Chart("bar", "month", ("viewed", "carted", "ordered")),
     wide=True,
 )
-
-OVERVIEW = (KPI, FUNNEL, TIERS)

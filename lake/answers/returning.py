@@ -78,7 +78,8 @@ SELECT cohort, buyers, repeaters, repeaters / buyers AS repeat_rate,
     cohort + INTERVAL 1 MONTH <= {now} AS complete
 FROM cohorts ORDER BY cohort
 """,
-    Chart("line", "cohort", ("repeat_rate", "repeat_rate_90"), percent=True),
+    Chart("panels", "cohort", ("buyers", "repeat_rate", "repeat_rate_90", "days_median")),
+    wide=True,
 )
 
 CYCLE = Answer(
@@ -116,6 +117,5 @@ SELECT sku, buyers, gaps, quantiles[1] AS days_p25, quantiles[2] AS days_median,
 FROM products ORDER BY gaps DESC, sku
 """,
     Chart("bar", "sku", ("days_median",), horizontal=True),
+    wide=True,
 )
-
-RETURNING = (COHORTS, REPEAT, CYCLE)
