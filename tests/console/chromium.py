@@ -8,6 +8,7 @@ import base64
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -99,7 +100,7 @@ class Page:
 @asynccontextmanager
 async def page(scratch: Path, width: int = 1280, height: int = 1000) -> AsyncIterator[Page]:
     """Yield an empty tab of a browser of its own, whose profile lies in `scratch`."""
-    profile = scratch / "browser"
+    profile = Path(tempfile.mkdtemp(prefix="browser-", dir=scratch))
     command = [executable(), *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
     with (scratch / "browser.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as browser:
         try:
