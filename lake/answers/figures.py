@@ -22,13 +22,14 @@ def draw(scene: Scene, answer: Answer, rows: Rows) -> Drawn:
 def _panels(scene: Scene, answer: Answer, lines: list[Figure]) -> Drawn:
     """At most four small charts in a row: counts and amounts as bars, shares and scores as lines."""
     chart = answer.chart
-    across = min(len(chart.y), ACROSS)
-    down = -(-len(chart.y) // across)
+    known = [column for column in chart.y if any(line[column] is not None for line in lines)]
+    across = min(len(known), ACROSS)
+    down = -(-len(known) // across)
     xs = [scene.name(line[chart.x], chart.x) for line in lines]
     data: list[Figure] = []
     layout: Figure = {"grid": {"rows": down, "columns": across, "pattern": "independent", "ygap": 0.45, "xgap": 0.16}}
     layout |= {"showlegend": False, "height": 40 + 190 * down, "annotations": [], "margin": {"t": 34}}
-    for place, column in enumerate(chart.y):
+    for place, column in enumerate(known):
         number = "" if place == 0 else str(place + 1)
         scale = scene.scale if column.endswith("_minor") else 1
         ys = [None if line[column] is None else line[column] / scale for line in lines]

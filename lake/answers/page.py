@@ -61,7 +61,7 @@ def write_page(path: Path, found: Opened, answers: Mapping[Answer, Rows], lang: 
 
 
 def _page(found: Opened, answers: Mapping[Answer, Rows], lang: Lang) -> Section:
-    why_not = {answer: reason for answer, reason in found.why_not.items() if answer not in answers}
+    lacking = [f"{pick(answer.title, lang)}: {pick(reason, lang)}" for answer, reason in found.why_not.items()]
     return {
         "title": pick(WORDS["title"], lang),
         "range": about(found, lang),
@@ -69,7 +69,7 @@ def _page(found: Opened, answers: Mapping[Answer, Rows], lang: Lang) -> Section:
         "cards": _cards(answers, found.scale, lang),
         "truth": [],
         "charts": [_section(answer, rows, found.scale, lang) for answer, rows in answers.items()],
-        "story": [["", "", f"{pick(answer.title, lang)}: {pick(reason, lang)}"] for answer, reason in why_not.items()],
+        "story": [["", "lacking", text] for text in lacking],
         "storyTitle": pick(WORDS["lacking"], lang),
     }
 
@@ -82,8 +82,9 @@ def _cards(answers: Mapping[Answer, Rows], scale: int, lang: Lang) -> list[tuple
             lines = [dict(zip(answer.columns, row, strict=True)) for row in rows]
             line = ([each for each in lines if each[COMPLETE]] or lines)[-1]
             for column in shown_columns(answer)[1:]:
-                text = shown(line[column], column, scale, lang)
-                cards.append((f"{answer.label(column, lang)} · {line['month']:%Y-%m}", text))
+                if line[column] is not None:
+                    text = shown(line[column], column, scale, lang)
+                    cards.append((f"{answer.label(column, lang)} · {line['month']:%Y-%m}", text))
         elif answer.name == "tiers" and rows:
             texts = [f"{named(tier, 'tier', lang)} {people:,}" for tier, people, *_ in rows if tier != "none"]
             cards.append((pick(answer.title, lang), " · ".join(texts) or "–"))

@@ -57,9 +57,9 @@ REPEAT = Answer(
         "repeaters": ("Came back", "复购人数"),
         "repeat_rate": ("Repeat rate so far", "迄今复购率"),
         "repeat_rate_90": ("Repeat rate, 90 days", "90 天复购率"),
-        "days_p25": ("Days, a quarter", "间隔天数 25 分位"),
-        "days_median": ("Days, half", "间隔天数中位数"),
-        "days_p75": ("Days, three quarters", "间隔天数 75 分位"),
+        "days_p25": ("A quarter within, days", "间隔天数 25 分位"),
+        "days_median": ("Half within, days", "间隔天数中位数"),
+        "days_p75": ("Three quarters within, days", "间隔天数 75 分位"),
         "complete": ("Month is over", "整月"),
     },
     """
@@ -96,9 +96,9 @@ CYCLE = Answer(
         "sku": ("Product", "商品"),
         "buyers": ("Buyers", "购买人数"),
         "gaps": ("Gaps", "间隔数"),
-        "days_p25": ("Days, a quarter", "间隔天数 25 分位"),
-        "days_median": ("Days, half", "间隔天数中位数"),
-        "days_p75": ("Days, three quarters", "间隔天数 75 分位"),
+        "days_p25": ("A quarter within, days", "间隔天数 25 分位"),
+        "days_median": ("Half within, days", "间隔天数中位数"),
+        "days_p75": ("Three quarters within, days", "间隔天数 75 分位"),
     },
     # Each customer's first purchase of a product has no gap before it, so the rows without one are the buyers.
     """
