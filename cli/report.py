@@ -1,5 +1,6 @@
 """`kith report`: ready answers from a snapshot, in the terminal or as one HTML file."""
 
+import os
 from pathlib import Path
 
 import click
@@ -19,6 +20,9 @@ from schemas.errors import ConfigError
 
 ROWS = 40
 """Rows of an answer shown in the terminal."""
+
+FILE_WIDTH = 120
+"""Width of lines when no terminal says its own."""
 
 WIDEST = 30
 """Names that are longer go on in a second line."""
@@ -62,6 +66,8 @@ def report(name: str | None, source: Path, before: Path | None, html: Path | Non
         click.echo(f"{len(answers)} reports written to {html}")
     else:
         console = Terminal(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = FILE_WIDTH
         console.print(about(found, lang), style="dim")
         for each, rows in answers.items():
             console.print()

@@ -11,7 +11,8 @@ from rich.cells import cell_len
 
 from cli.main import main
 from lake.answers import ANSWERS
-from tests.lake.answer_tables import at, nps, order, write_snapshot
+from lake.answers.shown import shown_columns
+from tests.lake.answer_tables import at, everything, nps, order, write_snapshot
 
 
 def kith(*arguments: str) -> Result:
@@ -56,6 +57,15 @@ def test_nothing_is_wider_than_the_terminal(demo: Path) -> None:
         done = kith("report", "--from", str(demo), "--lang", lang)
         assert max(map(cell_len, done.stdout.splitlines())) <= 100
         assert "…" not in done.stdout
+
+
+def test_words_stay_whole_in_a_hundred_columns(tmp_path: Path) -> None:
+    done = kith("report", "--from", str(everything(tmp_path)))
+    said = set(done.stdout.split())
+    tables = [answer for answer in ANSWERS if answer.chart.kind != "heat"]
+    labels = [answer.label(column, "en") for answer in tables for column in shown_columns(answer)]
+    assert {word for label in labels for word in label.split()} - said == set()
+    assert done.stderr == ""
 
 
 def test_one_answer_in_chinese(snapshots: Path) -> None:

@@ -15,7 +15,7 @@ from lake.report import write_report
 from schemas.settings import Settings
 from stream.replay import replay
 from tests.console.chromium import Page, executable, page
-from tests.lake.answer_tables import at, nps, order, write_snapshot
+from tests.lake.answer_tables import everything, write_snapshot
 
 DRAWN = """[...document.querySelectorAll(".plot")].map(box => {
     const chart = box.querySelector("svg.main-svg"), size = chart && chart.getBoundingClientRect();
@@ -52,47 +52,9 @@ def write(folder: Path, source: Path, lang: Any = "en") -> Path:
     return folder / "report.html"
 
 
-def full(folder: Path) -> Path:
-    """Two snapshots in which every answer has something to show; the path of the later one."""
-    segment = {"rfm_segment": "重要价值", "rfm_r": 2, "rfm_f": 2, "rfm_m": 2}
-    people = [{"one_id": one_id, "lifecycle": "growing", "tier": "gold", **segment} for one_id in "abc"]
-    orders = [order(one_id, day) for one_id in "abc" for day in ("2026-01-05", "2026-02-06", "2026-04-09")]
-    items = [{**row, "sku": "milk"} for row in orders]
-    for item in items:
-        for column in ("amount_minor", "refunded_minor", "currency"):
-            del item[column]
-    steps = enumerate(("product.viewed", "cart.added", "order.paid"), 1)
-    events = [{"one_id": "a", "type": kind, "time": at(f"2026-01-0{day}")} for day, kind in steps]
-    outcomes = [("a", "fired"), ("b", "fired"), ("c", "held_out")]
-    triggers = [
-        {
-            "rule": "welcome",
-            "one_id": one_id,
-            "outcome": outcome,
-            "goal_at": at("2026-02-02") if one_id == "a" else None,
-        }
-        for one_id, outcome in outcomes
-    ]
-    ticket = {"opened_at": at("2026-01-02"), "open": False, "first_response_ms": 9_000_000, "resolution_ms": 90_000_000}
-    changes = [{"tag": "tier:gold", "change": "entered", "at": at(f"2026-02-0{day}")} for day in (1, 2, 3)]
-    tables: dict[str, Any] = {
-        "people": people,
-        "orders": orders,
-        "order_items": items,
-        "events": events,
-        "triggers": triggers,
-        "tickets": [ticket],
-        "surveys": [nps("2026-01-03", 9), nps("2026-02-03", 3)],
-        "tags": [{"one_id": one_id, "tag": "tier:gold"} for one_id in "abc"],
-        "tag_changes": changes,
-    }
-    write_snapshot(folder / "1", at("2026-03-31"), {"people": [{"one_id": "a", "lifecycle": "prospect"}]})
-    return write_snapshot(folder / "2", at("2026-04-30"), tables)
-
-
 @pytest.mark.parametrize("width", [1280, 500])
 def test_every_chart_is_drawn_in_both_languages_by_day_and_by_night(tmp_path: Path, browser: str, width: int) -> None:
-    file = write(tmp_path, full(tmp_path))
+    file = write(tmp_path, everything(tmp_path))
 
     async def what(tab: Page) -> None:
         for click, language, title in (
@@ -119,7 +81,7 @@ def test_every_chart_is_drawn_in_both_languages_by_day_and_by_night(tmp_path: Pa
 
 
 def test_it_opens_in_the_language_asked_for_and_its_names_are_chinese(tmp_path: Path, browser: str) -> None:
-    file = write(tmp_path, full(tmp_path), "zh")
+    file = write(tmp_path, everything(tmp_path), "zh")
 
     async def what(tab: Page) -> None:
         text = await tab.run("document.body.textContent")
@@ -143,7 +105,7 @@ def test_without_anything_to_show_each_chart_says_why(tmp_path: Path, browser: s
 
 
 def test_on_paper_it_is_light_and_no_wider_than_the_sheet(tmp_path: Path, browser: str) -> None:
-    file = write(tmp_path, full(tmp_path))
+    file = write(tmp_path, everything(tmp_path))
 
     async def what(tab: Page) -> None:
         await tab.run("document.documentElement.dataset.theme = 'dark'; draw()")

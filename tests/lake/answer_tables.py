@@ -87,3 +87,41 @@ def write_snapshot(folder: Path, as_of: datetime | None, tables: Mapping[str, Ro
         fill(connection, as_of, tables)
         create(connection, ANSWERS)
     return folder
+
+
+def everything(folder: Path) -> Path:
+    """Two snapshots in which every answer has something to show; the path of the later one."""
+    segment = {"rfm_segment": "重要价值", "rfm_r": 2, "rfm_f": 2, "rfm_m": 2}
+    people = [{"one_id": one_id, "lifecycle": "growing", "tier": "gold", **segment} for one_id in "abc"]
+    orders = [order(one_id, day) for one_id in "abc" for day in ("2026-01-05", "2026-02-06", "2026-04-09")]
+    items = [{**row, "sku": "milk"} for row in orders]
+    for item in items:
+        for column in ("amount_minor", "refunded_minor", "currency"):
+            del item[column]
+    steps = enumerate(("product.viewed", "cart.added", "order.paid"), 1)
+    events = [{"one_id": "a", "type": kind, "time": at(f"2026-01-0{day}")} for day, kind in steps]
+    outcomes = [("a", "fired"), ("b", "fired"), ("c", "held_out")]
+    triggers = [
+        {
+            "rule": "welcome",
+            "one_id": one_id,
+            "outcome": outcome,
+            "goal_at": at("2026-02-02") if one_id == "a" else None,
+        }
+        for one_id, outcome in outcomes
+    ]
+    ticket = {"opened_at": at("2026-01-02"), "open": False, "first_response_ms": 9_000_000, "resolution_ms": 90_000_000}
+    changes = [{"tag": "tier:gold", "change": "entered", "at": at(f"2026-02-0{day}")} for day in (1, 2, 3)]
+    tables: dict[str, Any] = {
+        "people": people,
+        "orders": orders,
+        "order_items": items,
+        "events": events,
+        "triggers": triggers,
+        "tickets": [ticket],
+        "surveys": [nps("2026-01-03", 9), nps("2026-02-03", 3)],
+        "tags": [{"one_id": one_id, "tag": "tier:gold"} for one_id in "abc"],
+        "tag_changes": changes,
+    }
+    write_snapshot(folder / "1", at("2026-03-31"), {"people": [{"one_id": "a", "lifecycle": "prospect"}]})
+    return write_snapshot(folder / "2", at("2026-04-30"), tables)
