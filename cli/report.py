@@ -1,9 +1,11 @@
 """`kith report`: ready answers from a snapshot, in the terminal or as one HTML file."""
 
+import os
 from pathlib import Path
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +20,15 @@ from schemas.errors import ConfigError
 
 ROWS = 40
 """Rows of an answer shown in the terminal."""
+
+FILE_WIDTH = 120
+"""Width of lines when no terminal says its own."""
+
+WIDEST = 30
+"""Names that are longer go on in a second line."""
+
+ROOMY = (16, 13, 10)
+"""Widths up to which a label stands in one line, the first for which there is room."""
 
 TILES = 13
 """Columns of an answer that is drawn as tiles: a year and the month it began with."""
@@ -55,6 +66,8 @@ def report(name: str | None, source: Path, before: Path | None, html: Path | Non
         click.echo(f"{len(answers)} reports written to {html}")
     else:
         console = Terminal(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = FILE_WIDTH
         console.print(about(found, lang), style="dim")
         for each, rows in answers.items():
             console.print()
@@ -72,20 +85,35 @@ def _print(console: Console, answer: Answer, rows: Rows, scale: int, lang: Lang)
     if answer.chart.kind == "heat":
         _print_tiles(console, answer, rows, scale, lang)
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for place, column in enumerate(shown_columns(answer)):
-        table.add_column(answer.label(column, lang), justify="left" if place == 0 else "right", overflow="fold")
     newest = answer.chart.x in ("month", "day", "cohort")
     kept = rows[-ROWS:] if newest else rows[:ROWS]
     texts = [shown_row(answer, row, scale, lang) for row in kept]
+    labels = [answer.label(column, lang) for column in shown_columns(answer)]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for place, width in enumerate(_widths(labels, texts, console.width)):
+        table.add_column(labels[place], justify="right" if place else "left", overflow="fold", width=width)
     for row in texts:
         table.add_row(*map(_plain, row))
     console.print(table)
     if len(kept) < len(rows):
-        words = WORDS["last" if newest else "first"]
-        console.print(pick(words, lang).format(shown=len(kept), all=f"{len(rows):,}"), style="dim")
+        told = WORDS["last" if newest else "first"]
+        console.print(pick(told, lang).format(shown=len(kept), all=f"{len(rows):,}"), style="dim")
     if any(text.endswith("*") for row in texts for text in row):
         console.print(pick(WORDS["running"], lang), style="dim")
+
+
+def _widths(labels: list[str], texts: list[list[str]], room: int) -> list[int]:
+    """Return how wide each column is: values and words stay whole, and labels too as far as there is room."""
+    narrow = []
+    for place, label in enumerate(labels):
+        words = label.split() if label.isascii() else [label[:4]]
+        narrow.append(min(WIDEST, max(map(cell_len, (*words, *(row[place] for row in texts))))))
+    room -= 2 * len(labels) + 1
+    for most in ROOMY:
+        roomy = [max(least, min(most, cell_len(label))) for least, label in zip(narrow, labels, strict=True)]
+        if sum(roomy) <= room:
+            return roomy
+    return narrow
 
 
 def _print_tiles(console: Console, answer: Answer, rows: Rows, scale: int, lang: Lang) -> None:

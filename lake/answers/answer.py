@@ -13,13 +13,13 @@ Words = tuple[str, str]
 class Chart:
     """How an answer is drawn: columns by name.
 
-    `bar`, `stacked` and `line`: `y` over `x`, one series for each of `y`, or for each value of the column `by`. `heat`:
-    `y[0]` as tiles over `x` and `by`. `flow`: `y[0]` people from `x` to `by`. `grid`: the eight RFM segments as tiles,
-    `y` people and money of the segment `x`. `versus`: `y` two shares for each `x`, and beside them the difference with
-    its interval.
+    `panels`: each of `y` over `x` in a small chart of its own. `bar`, `stacked` and `line`: `y` over `x`, one series
+    for each of `y`, or for each value of the column `by`. `heat`: `y[0]` as tiles over `x` and `by`. `flow`: `y[0]`
+    people from `x` to `by`. `grid`: the eight RFM segments as tiles, `y` people and money of the segment `x`. `versus`:
+    `y` two shares for each `x`, and beside them the difference with its interval.
     """
 
-    kind: Literal["bar", "stacked", "line", "heat", "flow", "grid", "versus"]
+    kind: Literal["panels", "bar", "stacked", "line", "heat", "flow", "grid", "versus"]
     x: str
     y: tuple[str, ...]
     by: str | None = None

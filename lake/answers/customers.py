@@ -46,8 +46,8 @@ LIFECYCLE = Answer(
     "lifecycle-flow",
     ("Lifecycle flow", "生命周期流转"),
     (
-        "From the stage in the earlier snapshot to the stage in this one, by person. `new here`: not known then; "
-        "`merged`: by now part of another person.",
+        "From the stage in the earlier snapshot to the stage in this one, by person. “new here”: not known then; "
+        "“merged”: by now part of another person.",
         "从较早快照到当前快照的阶段变化（按人）。“新出现”：当时尚不存在；“已合并”：现已并入他人。",
     ),
     ("Nobody is known yet", "尚无客户"),
@@ -69,8 +69,8 @@ TIER_MOVEMENT = Answer(
     "tier-movement",
     ("Tier movement", "等级变动"),
     (
-        "From the tier in the earlier snapshot to the tier in this one, by person. `new here`: not known then; "
-        "`merged`: by now part of another person.",
+        "From the tier in the earlier snapshot to the tier in this one, by person. “new here”: not known then; "
+        "“merged”: by now part of another person.",
         "从较早快照到当前快照的会员等级变化（按人）。“新出现”：当时尚不存在；“已合并”：现已并入他人。",
     ),
     ("Nobody is known yet", "尚无客户"),
@@ -124,5 +124,3 @@ FROM listed LEFT JOIN present USING (tag) ORDER BY day, tag
     Chart("line", "day", ("people",), by="tag"),
     wide=True,
 )
-
-CUSTOMERS = (RFM, LIFECYCLE, TIER_MOVEMENT, TAG_SIZES)

@@ -57,11 +57,11 @@ GOALS = Answer(
     {
         "rule": ("Rule", "规则"),
         "treated": ("Treated", "触发人数"),
-        "treated_reached": ("Reached the goal", "触发后达成"),
+        "treated_reached": ("Reached the goal", "达成"),
         "held_out": ("Held out", "对照人数"),
         "held_out_reached": ("Reached it too", "对照达成"),
-        "treated_rate": ("Rate, treated", "触发组达成率"),
-        "held_out_rate": ("Rate, held out", "对照组达成率"),
+        "treated_rate": ("Rate, treated", "触发达成率"),
+        "held_out_rate": ("Rate, held out", "对照达成率"),
         "difference": ("Difference", "差值"),
         "lowest": ("At least", "区间下限"),
         "highest": ("At most", "区间上限"),
@@ -95,5 +95,3 @@ FROM rates ORDER BY treated + held_out DESC, rule
     Chart("versus", "rule", ("treated_rate", "held_out_rate"), horizontal=True, percent=True),
     wide=True,
 )
-
-MESSAGES = (RULES, GOALS)

@@ -91,7 +91,7 @@ def opened(path: Path, answers: tuple[Answer, ...], before: Path | None = None) 
             connection.execute("SET TimeZone = 'UTC'")
             as_of = _attach(connection, path, "this", "")
             earlier: datetime | None = None
-            if any(answer.compared for answer in answers):
+            if before is not None or any(answer.compared for answer in answers):
                 earlier = _attach_earlier(connection, path, as_of, before)
             yield Opened(connection, answers, earlier)
 

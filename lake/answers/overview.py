@@ -8,9 +8,9 @@ KPI = Answer(
     (
         "New: first order in the month. Active: an order in the month. Revenue: the month's orders less all refunds so "
         "far, in the snapshot's currency. Churn: of those with an order in the 90 days before the month, the share "
-        "without one in the 90 days before its end.",
+        "without one in the 90 days before its end. Satisfaction: the mean rating of tickets and chats, 1 to 5.",
         "新客：当月首单；活跃：当月有订单；净收入：当月订单减去迄今退款，仅计快照币种；"
-        "流失率：月初前 90 天内有订单者中，月末前 90 天内无订单的比例。",
+        "流失率：月初前 90 天内有订单者中，月末前 90 天内无订单的比例；满意度：工单与会话评分的平均值（1-5）。",
     ),
     ("No orders and no answers yet", "尚无订单与回答"),
     ("orders", "snapshot"),
@@ -22,7 +22,7 @@ KPI = Answer(
         "revenue_minor": ("Net revenue", "净收入"),
         "repeat_rate": ("Had bought before", "老客占比"),
         "churn": ("Churn", "流失率"),
-        "satisfaction": ("Satisfaction, 1 to 5", "满意度（1-5）"),
+        "satisfaction": ("Satisfaction", "满意度"),
         "nps": ("NPS", "NPS"),
         "complete": ("Month is over", "整月"),
     },
@@ -77,7 +77,11 @@ SELECT month, coalesce(new_customers, 0) AS new_customers, coalesce(active, 0) A
 FROM months LEFT JOIN bought USING (month) LEFT JOIN stayed USING (month) LEFT JOIN said USING (month)
 ORDER BY month
 """,
-    Chart("bar", "month", ("new_customers", "active")),
+    Chart(
+        "panels",
+        "month",
+        ("new_customers", "active", "orders", "revenue_minor", "repeat_rate", "churn", "satisfaction", "nps"),
+    ),
     helps=("surveys",),
     wide=True,
 )
@@ -155,5 +159,3 @@ FROM lookers LEFT JOIN others USING (month) ORDER BY month
     Chart("bar", "month", ("viewed", "carted", "ordered")),
     wide=True,
 )
-
-OVERVIEW = (KPI, FUNNEL, TIERS)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lake.answers.answer import Answer, Words, pick
-from lake.answers.figures import Drawing
+from lake.answers.figures import draw
 from lake.answers.opened import Opened
-from lake.answers.shown import COMPLETE, Rows, named, shown, shown_columns, shown_row
+from lake.answers.scene import Scene
+from lake.answers.shown import COMPLETE, MONTHS, Rows, named, shown, shown_columns, shown_row
 from lake.report_words import LANGS, Lang
 
 Section = dict[str, Any]
@@ -27,6 +28,7 @@ WORDS: dict[str, Words] = {
     "last": ("the last {shown} of {all} rows", "后 {shown} 行，共 {all} 行"),
     "lacking": ("Not in this report", "未包含的报表"),
     "running": ("* The month is not over", "* 该月尚未结束"),
+    "pale": ("Pale: the month is not over.", "浅色表示该月尚未结束。"),
 }
 
 
@@ -59,7 +61,7 @@ def write_page(path: Path, found: Opened, answers: Mapping[Answer, Rows], lang: 
 
 
 def _page(found: Opened, answers: Mapping[Answer, Rows], lang: Lang) -> Section:
-    why_not = {answer: reason for answer, reason in found.why_not.items() if answer not in answers}
+    lacking = [f"{pick(answer.title, lang)}: {pick(reason, lang)}" for answer, reason in found.why_not.items()]
     return {
         "title": pick(WORDS["title"], lang),
         "range": about(found, lang),
@@ -67,7 +69,7 @@ def _page(found: Opened, answers: Mapping[Answer, Rows], lang: Lang) -> Section:
         "cards": _cards(answers, found.scale, lang),
         "truth": [],
         "charts": [_section(answer, rows, found.scale, lang) for answer, rows in answers.items()],
-        "story": [["", "", f"{pick(answer.title, lang)}: {pick(reason, lang)}"] for answer, reason in why_not.items()],
+        "story": [["", "lacking", text] for text in lacking],
         "storyTitle": pick(WORDS["lacking"], lang),
     }
 
@@ -80,8 +82,9 @@ def _cards(answers: Mapping[Answer, Rows], scale: int, lang: Lang) -> list[tuple
             lines = [dict(zip(answer.columns, row, strict=True)) for row in rows]
             line = ([each for each in lines if each[COMPLETE]] or lines)[-1]
             for column in shown_columns(answer)[1:]:
-                text = shown(line[column], column, scale, lang)
-                cards.append((f"{answer.label(column, lang)} · {line['month']:%Y-%m}", text))
+                if line[column] is not None:
+                    text = shown(line[column], column, scale, lang)
+                    cards.append((f"{answer.label(column, lang)} · {line['month']:%Y-%m}", text))
         elif answer.name == "tiers" and rows:
             texts = [f"{named(tier, 'tier', lang)} {people:,}" for tier, people, *_ in rows if tier != "none"]
             cards.append((pick(answer.title, lang), " · ".join(texts) or "–"))
@@ -89,7 +92,7 @@ def _cards(answers: Mapping[Answer, Rows], scale: int, lang: Lang) -> list[tuple
 
 
 def _section(answer: Answer, rows: Rows, scale: int, lang: Lang) -> Section:
-    data, layout = Drawing(scale, lang).draw(answer, rows)
+    data, layout = draw(Scene(scale, lang), answer, rows)
     cut = "last" if answer.chart.x in ("month", "cohort", "day") else "first"
     kept = rows[-MOST_ROWS:] if cut == "last" else rows[:MOST_ROWS]
     told = [pick(WORDS["table"], lang)]
@@ -101,7 +104,7 @@ def _section(answer: Answer, rows: Rows, scale: int, lang: Lang) -> Section:
     return {
         "id": answer.name,
         "title": pick(answer.title, lang),
-        "note": pick(answer.note, lang),
+        "note": f"{pick(answer.note, lang)} {pick(WORDS['pale'], lang) if _has_pale(answer, rows) else ''}".strip(),
         "wide": answer.wide,
         "empty": not data,
         "why": pick(answer.empty, lang),
@@ -113,3 +116,7 @@ def _section(answer: Answer, rows: Rows, scale: int, lang: Lang) -> Section:
             "rows": texts,
         },
     }
+
+
+def _has_pale(answer: Answer, rows: Rows) -> bool:
+    return answer.chart.x in MONTHS and COMPLETE in answer.columns and any(row[-1] is False for row in rows)

@@ -57,9 +57,9 @@ REPEAT = Answer(
         "repeaters": ("Came back", "复购人数"),
         "repeat_rate": ("Repeat rate so far", "迄今复购率"),
         "repeat_rate_90": ("Repeat rate, 90 days", "90 天复购率"),
-        "days_p25": ("Days, a quarter", "间隔天数 25 分位"),
-        "days_median": ("Days, half", "间隔天数中位数"),
-        "days_p75": ("Days, three quarters", "间隔天数 75 分位"),
+        "days_p25": ("A quarter within, days", "间隔天数 25 分位"),
+        "days_median": ("Half within, days", "间隔天数中位数"),
+        "days_p75": ("Three quarters within, days", "间隔天数 75 分位"),
         "complete": ("Month is over", "整月"),
     },
     """
@@ -78,7 +78,8 @@ SELECT cohort, buyers, repeaters, repeaters / buyers AS repeat_rate,
     cohort + INTERVAL 1 MONTH <= {now} AS complete
 FROM cohorts ORDER BY cohort
 """,
-    Chart("line", "cohort", ("repeat_rate", "repeat_rate_90"), percent=True),
+    Chart("panels", "cohort", ("buyers", "repeat_rate", "repeat_rate_90", "days_median")),
+    wide=True,
 )
 
 CYCLE = Answer(
@@ -95,9 +96,9 @@ CYCLE = Answer(
         "sku": ("Product", "商品"),
         "buyers": ("Buyers", "购买人数"),
         "gaps": ("Gaps", "间隔数"),
-        "days_p25": ("Days, a quarter", "间隔天数 25 分位"),
-        "days_median": ("Days, half", "间隔天数中位数"),
-        "days_p75": ("Days, three quarters", "间隔天数 75 分位"),
+        "days_p25": ("A quarter within, days", "间隔天数 25 分位"),
+        "days_median": ("Half within, days", "间隔天数中位数"),
+        "days_p75": ("Three quarters within, days", "间隔天数 75 分位"),
     },
     # Each customer's first purchase of a product has no gap before it, so the rows without one are the buyers.
     """
@@ -116,6 +117,5 @@ SELECT sku, buyers, gaps, quantiles[1] AS days_p25, quantiles[2] AS days_median,
 FROM products ORDER BY gaps DESC, sku
 """,
     Chart("bar", "sku", ("days_median",), horizontal=True),
+    wide=True,
 )
-
-RETURNING = (COHORTS, REPEAT, CYCLE)

@@ -44,7 +44,7 @@ NPS = Answer(
     "nps-over-time",
     ("NPS over time", "NPS 变化"),
     (
-        "Answers to the survey `nps` by month, brought to a scale of 10: promoters (9 or more) less detractors (below "
+        "Answers to the survey nps by month, brought to a scale of 10: promoters (9 or more) less detractors (below "
         "7), of 100 answers.",
         "每月 NPS 问卷（换算为 10 分制）：推荐者（9 分及以上）占比减去贬损者（7 分以下）占比。",
     ),
@@ -71,5 +71,3 @@ FROM answers GROUP BY month ORDER BY month
 """,
     Chart("line", "month", ("nps",)),
 )
-
-SERVICE = (TIMES, NPS)

@@ -21,6 +21,7 @@ from schemas.contract import EVENT_MODELS
 from schemas.errors import Reason
 from schemas.load import load_settings
 from stream.replay import TABLES
+from tests.docs import reports_page
 from triggers.catalogue import CATALOGUE
 from triggers.model import Rule
 from triggers.rules import RuleSet
@@ -226,3 +227,7 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "external_id:C2" in done.stdout
     assert "cart-abandon" in done.stdout
+
+
+def test_the_answers_stand_in_the_docs_as_they_are() -> None:
+    assert reports_page.PAGE.read_text(encoding="utf-8") == reports_page.page(), "run python -m tests.docs.reports_page"
