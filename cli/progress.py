@@ -15,6 +15,8 @@ PHASES = {
     "tables": "writing (tables)",
     "publish": "publishing (bytes)",
     "merging": "merging (groups)",
+    "graph": "reading (identifiers)",
+    "state": "reading (people)",
     "facts": "facts (of the lake)",
     "profiles": "comparing (people)",
     "triggers": "triggers (events)",

@@ -65,12 +65,14 @@ from stream.snapshot_people import (
     Share,
     decode_parts,
     folder_of,
+    read_change,
     read_travelling,
     survey,
     thresholds_of,
     travelling,
     work_off,
 )
+from stream.wire import partition_of
 from triggers.rules import RuleSet
 
 LAST = 99_999
@@ -265,15 +267,35 @@ class _Snapshot:
         self._take(Done(LAST, writer.counts, [], [], []), files)
 
     def _sent(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the parts (step, bytes) that were sent and not yet read at the cut."""
+        """Yield the parts (step, bytes) that were sent before the cut and not yet read at it."""
+        found = []
         for partition, limit in self._cut.events.items():
             relation = self._sources.partition("commands", EVENTS, partition)
             rows = self._sources.sql.execute(
-                f"SELECT value FROM {relation} WHERE kind = 'part' AND \"offset\" >= {limit}"  # noqa: S608
+                f"SELECT value, epoch_ms(written_at) FROM {relation} "  # noqa: S608  our own
+                f"WHERE kind = 'part' AND \"offset\" >= {limit}"
             ).fetchall()
-            for (value,) in rows:
-                said = read_travelling(value)
+            found += [(read_travelling(value), written_ms) for value, written_ms in rows]
+        givers = self._givers({said.step for said, _ in found})
+        for said, written_ms in found:
+            giver = givers.get((said.step, parts.decode(said.state).key))
+            if giver is not None and written_ms <= self._cut.written_ms.get(self._partition_of(giver), 0):
                 yield said.step, said.state
+
+    def _givers(self, steps: set[int]) -> dict[tuple[int, str], str]:
+        """Return by step and part who was told to give it away."""
+        if not steps:
+            return {}
+        rows = self._sources.sql.execute(
+            "SELECT decode(value) FROM lake_commands "
+            "WHERE kind = 'change' AND list_contains(?, (decode(value)::JSON->>'step')::BIGINT)",
+            [sorted(steps)],
+        ).fetchall()
+        changes = [read_change(text) for (text,) in rows]
+        return {(said.step, m.part): m.from_one_id for said in changes for m in said.moves if m.from_one_id is not None}
+
+    def _partition_of(self, one_id: str) -> int:
+        return partition_of(one_id, max(self._cut.events) + 1)
 
     def _inbox(self, partition: int) -> list[Part]:
         """Return the parts that a partition was sent before it knew why."""

@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from identity.changes import Move
 from lake.snapshot_tables import PEOPLE
 from lake.tables import Column, Table
 from lake.writer import TableWriter
@@ -228,4 +229,12 @@ class Travelling(msgspec.Struct, tag_field="message", tag="part"):
     state: bytes
 
 
+class Changed(msgspec.Struct, tag_field="message", tag="change"):
+    """A change of owners, as it stands among the commands; see `stream.wire`."""
+
+    step: int
+    moves: list[Move]
+
+
+read_change = msgspec.json.Decoder(Changed).decode
 read_travelling = msgspec.json.Decoder(Travelling).decode

@@ -71,7 +71,7 @@ def lake_url(settings: Settings) -> str:
 class Chunk:
     """What was gathered of one partition since `start`, the offset at which its listing ends."""
 
-    __slots__ = ("at_end_ms", "bytes", "complete_ms", "end", "messages", "since", "start", "written")
+    __slots__ = ("bytes", "complete_ms", "end", "messages", "since", "start", "written")
 
     def __init__(self, start: int, complete_ms: int) -> None:
         self.start = start
@@ -81,8 +81,6 @@ class Chunk:
         self.bytes = 0
         self.since = 0.0
         """When the first of the messages came."""
-        self.at_end_ms = 0
-        """When the partition's end was last met with nothing behind it; 0: there is more."""
         self.complete_ms = complete_ms
         self.written = 0.0
 
@@ -91,7 +89,6 @@ class Chunk:
         now = time.monotonic()
         if not self.messages:
             self.since = now
-        self.at_end_ms = 0
         for message in messages:
             value = message.value()
             offset = int(message.offset() or 0)
@@ -146,6 +143,8 @@ class LakeStage:
         self._last_message = time.monotonic()
         self._newest_ms = 0  # timestamp of the newest message
         self._told = time.monotonic()
+        self._known: dict[Place, Told] = {}
+        """What was last told of each partition; it stays true."""
         self._broker: Broker | None = None
         self.beat = time.monotonic()
         self.opening = True
@@ -238,7 +237,6 @@ class LakeStage:
                     if place in found:
                         chunk.add(found.pop(place))
                     chunk.end = max(chunk.end, int(message.offset() or 0))
-                    chunk.at_end_ms = int(time.time() * 1000)
                     if not chunk.messages:  # behind the last message there may be marks of transactions
                         self._committed[place] = chunk.end
             elif error.fatal():
@@ -255,11 +253,11 @@ class LakeStage:
             self._newest_ms = max(self._newest_ms, *written)
 
     def _ends(self) -> dict[Place, int] | None:
-        """Return where the partitions end, None if no broker says it."""
+        """Return where the partitions end, open transactions counted in; None if no broker says it."""
         if self._broker is None:
             self._broker = Broker(self._connection, ASK_S)
         try:
-            return self._broker.ends(list(self._chunks))
+            return self._broker.ends(list(self._chunks), committed_only=False)
         except TransientError as error:
             log.debug("lake: %s", error)
             return None
@@ -271,13 +269,11 @@ class LakeStage:
         ends = self._ends()
         if ends is None:
             return
-        told = [
-            Told(self._connection.bare(place[0]), place[1], chunk.start, now_ms)
-            for place, chunk in sorted(self._chunks.items())
-            if not chunk.messages and chunk.end >= ends.get(place, 0)
-        ]
+        for place, chunk in self._chunks.items():
+            if not chunk.messages and chunk.end >= ends.get(place, 0):
+                self._known[place] = Told(self._connection.bare(place[0]), place[1], chunk.start, now_ms)
         try:
-            catalogue.tell(self._store, self._worker, told)
+            catalogue.tell(self._store, self._worker, [told for _, told in sorted(self._known.items())])
         except TransientError as error:  # the next time will do
             log.warning("lake: %s", error)
 
@@ -356,9 +352,8 @@ class LakeStage:
             size = self._store.write_table(path, found)
             files.append(DataFile(table.name, path, chunk.start, last, found.num_rows, size))
         self._fault("before the listing")
-        # What has not come to its end yet is complete up to its last message, less what may have overtaken it.
-        complete_ms = chunk.at_end_ms or (chunk.messages[-1].written_ms - 1_000 if chunk.messages else 0)
-        chunk.complete_ms = max(chunk.complete_ms, complete_ms)
+        if chunk.messages:  # complete up to the last message, less what may have overtaken it
+            chunk.complete_ms = max(chunk.complete_ms, chunk.messages[-1].written_ms - 1_000)
 
         def change(before: Listing) -> Listing:
             if before.end != chunk.start:

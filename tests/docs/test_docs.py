@@ -21,7 +21,7 @@ from schemas.contract import EVENT_MODELS
 from schemas.errors import Reason
 from schemas.load import load_settings
 from stream.replay import TABLES
-from tests.docs import reports_page
+from tests.docs import reports_page, snapshots_page
 from triggers.catalogue import CATALOGUE
 from triggers.model import Rule
 from triggers.rules import RuleSet
@@ -111,6 +111,12 @@ def test_every_table_and_every_column_of_a_profile_is_documented() -> None:
         assert f"`{table.name}.parquet`" in COMMANDS
     text = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
     assert not [column for column in COLUMNS if f"`{column}`" not in text]
+
+
+def test_the_page_of_snapshots_tells_every_table_and_column() -> None:
+    assert snapshots_page.PAGE.read_text(encoding="utf-8") == snapshots_page.page(), (
+        "run python -m tests.docs.snapshots_page"
+    )
 
 
 def test_every_mapping_that_comes_along_is_named_and_valid() -> None:

@@ -54,6 +54,8 @@ def test_everything_that_is_told_is_counted_under_its_labels() -> None:
     metrics.webhook("crm", "delivered")
     metrics.alarm()
     metrics.command("clock", "done")
+    metrics.snapshot_made(9, 1.8e9, 2.5)
+    metrics.snapshot_failed()
     metrics.audited(200, {"trigger_twice": 1, "profile": 0}, 1.8e9)
     metrics.answered("profile", 404, 0.001)
     found = values(metrics)
