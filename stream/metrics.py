@@ -65,9 +65,7 @@ class Metrics:
         self._commands = self._counter("kith_commands", "Commands carried out or refused.", "command", "outcome")
         self._snapshots = self._counter("kith_snapshots", "Snapshots made, or not made.", "outcome")
         self._snapshot_people = self._gauge("kith_snapshot_people", "People in the last snapshot.")
-        self._snapshot_ended = self._gauge(
-            "kith_snapshot_time_seconds", "When the last snapshot was made, in epoch s."
-        )
+        self._snapshot_ended = self._gauge("kith_snapshot_time_seconds", "When the last snapshot was made, in epoch s.")
         self._snapshot_took = self._gauge("kith_snapshot_duration_seconds", "How long the last snapshot took.")
         self._audit_found = self._gauge("kith_audit_differences", "Differences the last audit found.", "kind")
         self._audit_people = self._gauge("kith_audit_people", "People that the last audit compared.")
