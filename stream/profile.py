@@ -156,11 +156,14 @@ class ProfileStage:
                     if part is not None:
                         person.parts[key] = part
                         missing.discard(key)
+                        if part.last_ms > person.clock_ms:
+                            person.clock_ms = part.last_ms
                 if missing:
                     self.waiting[person.one_id] = None
                     return
                 person.wait = None
                 self.waiting.pop(person.one_id, None)
+                self.news[person.one_id] = None
                 self._parts_changed(person)
             if not queue:
                 break
