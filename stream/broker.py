@@ -209,8 +209,16 @@ class Broker:
                 if (not problem.retriable() and problem.code() not in _MOVING) or time.monotonic() > deadline:
                     raise self._failed(error, what) from error
                 time.sleep(0.1)
+                self._look_again()
             except TimeoutError:
                 raise self._unreached(f"no answer ({what})") from None
+
+    def _look_again(self) -> None:
+        """Have librdkafka learn who leads the partitions by now: by itself it asks those it knew, for minutes."""
+        try:
+            self._admin.list_topics(timeout=min(5.0, self._answer_s))
+        except KafkaException as error:
+            self._said = error.args[0].str()
 
     def _failed(self, error: KafkaException, what: str = "") -> TransientError:
         problem = error.args[0]

@@ -41,6 +41,9 @@ LAKE = "lake"
 LOOK_S = 0.3
 """Seconds between two looks."""
 
+AWAY_S = 60.0
+"""Seconds for which brokers that have answered before may be away while something is waited for."""
+
 READ_S = 5.0
 """Seconds within which a broker must say what lies between offset and end; else it is taken for a message."""
 
@@ -210,17 +213,28 @@ def wait(
     The lake is waited for where a worker writes it.
 
     `report` is told, at every look, how many offsets are left at most. Raises TransientError after `timeout_s` (None:
-    waits for ever), naming what is left and who is not there to do it; StateError if topics are missing.
+    waits for ever), naming what is left and who is not there to do it, or if Kafka cannot be reached; StateError if
+    topics are missing.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     reading = Lag(connection)
     try:
         former: Look | None = None
+        heard: float | None = None
         while True:
-            look = reading.look()
-            gaps = look.gaps()
-            # Only what has come to rest is worth reading.
-            left = reading.left(look, first_only=True) if look == former else gaps
+            try:
+                look = reading.look()
+                gaps = look.gaps()
+                # Only what has come to rest is worth reading.
+                left = reading.left(look, first_only=True) if look == former else gaps
+            except (StateError, TransientError):  # a topic that has no leader just now is not there
+                now = time.monotonic()
+                if heard is None or now - heard > AWAY_S or (deadline is not None and now > deadline):
+                    raise
+                former = None
+                time.sleep(LOOK_S)
+                continue
+            heard = time.monotonic()
             report(sum(left.values()))
             if look == former and not left:
                 break

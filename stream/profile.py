@@ -156,6 +156,8 @@ class ProfileStage:
                     if part is not None:
                         person.parts[key] = part
                         missing.discard(key)
+                        if part.last_ms > person.clock_ms:
+                            person.clock_ms = part.last_ms
                 if missing:
                     self.waiting[person.one_id] = None
                     return

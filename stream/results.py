@@ -13,6 +13,7 @@ from profiles.derive import deriver
 from profiles.facts import Facts
 from profiles.part import Part
 from profiles.population import Population, Thresholds
+from schemas.errors import StateError
 from schemas.settings import Settings
 from stream.person import Person
 from stream.person_rows import PersonRows
@@ -62,7 +63,7 @@ def write_people(
         profiles.flush_if_full()
         rows.add(one_id, facts, derived, reasons)
         for ident in idents:
-            events, first_ms, last_ms = _sightings(ident, facts.parts, elsewhere)
+            events, first_ms, last_ms = _sightings(ident, facts.parts, elsewhere) or _not_yet(graph, ident)
             kind, _, value = ident.partition(":")
             identities.add((one_id, kind, value, first_ms, last_ms, events))
         identities.flush_if_full()
@@ -121,6 +122,14 @@ def _sightings(ident: str, parts: Sequence[Part], elsewhere: dict[str, Sighting]
     if ident in elsewhere:
         _add(total, elsewhere[ident])
     return total
+
+
+def _not_yet(graph: Graph, ident: str) -> Sighting:
+    """Return what is known of an identifier whose events the profile stage has not worked off."""
+    first = graph.first_seen(ident)
+    if first is None:
+        raise StateError(f"the graph has {ident} without any event that showed it: report it")
+    return [0, first[0], first[0]]
 
 
 def _add(total: Sighting, seen: Sighting) -> None:

@@ -208,6 +208,21 @@ def test_a_part_whose_giver_has_not_read_the_change_counts_with_its_owner(
     assert (summary["complete"], summary["people"]) == (False, 1)
 
 
+def test_somebody_whose_events_nobody_has_folded_yet_is_there_without_them(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    live.held = set(range(3))
+    live.publish([event("a", "app.opened", "2026-03-01T00:00:00Z", "member_id:m1", "phone:13900001000")])
+    live.commit()
+    summary = export(connection, settings, tmp_path / "out")
+    assert (summary["complete"], summary["parts_not_there_yet"], summary["people_with_events"]) == (False, 1, 0)
+    found = [(row["kind"], row["first_seen"], row["events"]) for row in rows(tmp_path / "out", "identities")]
+    seen = parse_rfc3339("2026-03-01T00:00:00Z")
+    assert found == [("member_id", seen, 0), ("phone", seen, 0)]
+    assert [row["events"] for row in rows(tmp_path / "out", "profiles")] == [0]
+
+
 def people_apart(live: InProcess) -> tuple[str, str]:
     """Two members whose people live in different partitions, the first of whom stays when they merge."""
     members = [f"member_id:m{number}" for number in range(20)]

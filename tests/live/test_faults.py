@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from confluent_kafka import Consumer, TopicPartition
 from bench.crash import CrashRun, Progress, check, shop
 from bench.pipeline import LivePipeline, differences
 from bench.proxy import Proxy, proxied
+from deploy.kafka_local import LocalKafka
 from schemas.settings import Settings
 from stream.connection import Connection
 from stream.dead_letters import decode as letter_of
 from stream.lag import Lag
+from stream.lag import wait as wait_for_lag
 from stream.replay import replay
 from tests.live.running import read, wait
 
@@ -52,6 +55,35 @@ def test_a_cut_connection_loses_and_doubles_nothing(tmp_path: Path) -> None:
         run = CrashRun(settings, kafka=None, folder=tmp_path, seed=4, proxy=proxy)
         assert run.go(events=3_000, kills=2, what=["cut", "silent"]) == []
     assert run.done == {"cut": 1, "silent": 1}
+
+
+# The broker
+
+
+def test_triggers_fire_in_time_and_waiting_goes_on_after_kafka_was_started_again(tmp_path: Path) -> None:
+    with LocalKafka(tmp_path / "kafka", guarded=True) as kafka:
+        settings = Settings.model_validate(
+            {
+                "kafka": {"brokers": kafka.bootstrap, "partitions": 3, "replication": 1},
+                "worker": {"data": str(tmp_path / "data"), "api": {"port": 0}},
+                "triggers": {"quiet_hours": "off", "cap": "off"},
+            }
+        )
+        connection = Connection(settings.kafka)
+        with LivePipeline(settings, tmp_path / "live", clock="live") as live, ThreadPoolExecutor() as pool:
+            send(connection, "events.customer", consent("A", now_ms() - 3 * DAY_MS))
+            waiting = pool.submit(wait_for_lag, connection, 90)
+            time.sleep(1)
+            kafka.restart()
+            live.start_worker()
+            waiting.result()
+            with listening(connection, "triggers.cart-abandon") as reminders:
+                due_ms = now_ms() + 15_000
+                send(connection, "events.customer", cart("A", due_ms - DAY_MS))
+                live.wait()
+                kafka.restart()
+                wait(lambda: reminders.of("cart-A"), 60)
+            assert 0 <= reminders.of("cart-A")[0][0] - due_ms / 1000 < 5
 
 
 # The disk
