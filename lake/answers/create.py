@@ -30,18 +30,23 @@ def query(connection: duckdb.DuckDBPyConnection, answer: Answer) -> str:
     return answer.sql.format(currency=literal(currency or ""), now=moment)
 
 
-def create(connection: duckdb.DuckDBPyConnection, answers: Iterable[Answer]) -> list[str]:
-    """Create the views whose tables are there, with comments in English and Chinese; return their names.
-
-    Needs the table `snapshot`, with its row if there are people. Answers that compare two snapshots are left out. The
-    two macros stay in the database; for plain DuckDB it then needs nothing else.
-    """
+def macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what the answers call: local time and month of an instant, in the snapshot's time zone."""
     zone = connection.execute("SELECT timezone FROM snapshot").fetchone() or ("UTC",)
     for macro in (
         f"kith_local(moment) AS timezone({literal(zone[0])}, moment)",
         f"kith_month(moment) AS date_trunc('month', timezone({literal(zone[0])}, moment))::DATE",
     ):
         connection.execute(f"CREATE OR REPLACE MACRO {macro}")
+
+
+def create(connection: duckdb.DuckDBPyConnection, answers: Iterable[Answer]) -> list[str]:
+    """Create the views whose tables are there, with comments in English and Chinese; return their names.
+
+    Needs the table `snapshot`, with its row if there are people. Answers that compare two snapshots are left out. The
+    two macros stay in the database; for plain DuckDB it then needs nothing else.
+    """
+    macros(connection)
     made = []
     for answer in answers:
         if answer.compared or missing(connection, answer):

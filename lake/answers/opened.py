@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from lake.answers.answer import Answer, Words
-from lake.answers.create import create, literal, missing, query, there
+from lake.answers.create import literal, macros, missing, query, there
 from lake.answers.siblings import DATABASE, earlier_sibling
 from lake.database import VIEWS
 from lake.snapshot_tables import SNAPSHOT, SURVEYS
@@ -49,7 +49,7 @@ class Opened:
                 )
         if SURVEYS.name not in there(connection):
             connection.register(SURVEYS.name, SURVEYS.schema.empty_table())
-        create(connection, [answer for answer in answers if answer not in self.why_not])
+        macros(connection)
         found = connection.execute("SELECT as_of, currency, timezone FROM snapshot").fetchone()
         self.as_of: datetime | None = None
         self.currency, self.zone = Settings().currency, Settings().timezone
@@ -63,9 +63,7 @@ class Opened:
 
     def rows(self, answer: Answer) -> list[tuple[Any, ...]]:
         """Return the rows of an answer, in its columns."""
-        columns = ", ".join(f'"{column}"' for column in answer.columns)
-        source = f"({query(self._connection, answer)})" if answer.compared else answer.view
-        return self._connection.execute(f"SELECT {columns} FROM {source}").fetchall()  # noqa: S608  our own names
+        return self._connection.execute(query(self._connection, answer)).fetchall()
 
 
 def _lacking(needed: str) -> Words:
@@ -89,6 +87,7 @@ def opened(path: Path, answers: tuple[Answer, ...], before: Path | None = None) 
         config: dict[str, Any] = {"memory_limit": MEMORY, "threads": 2, "temp_directory": scratch}
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET preserve_insertion_order = false")  # costs memory, and every answer is sorted
             as_of = _attach(connection, path, "this", "")
             earlier: datetime | None = None
             if before is not None or any(answer.compared for answer in answers):

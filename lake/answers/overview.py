@@ -133,7 +133,9 @@ FUNNEL = Answer(
         "view_to_order": ("View to order", "浏览→下单"),
         "complete": ("Month is over", "整月"),
     },
-    # Whoever put something in a cart after the first look and before the last payment went all the way.
+    # Four times tell of nearly everybody how far they went, in less memory than a join of all. They do not tell it
+    # (`ordered` is null) of who put things into a cart both before the first look and after the last payment: there an
+    # addition in between is looked for.
     """
 WITH steps AS (
     SELECT kith_month(time) AS month, one_id, type, time FROM events
@@ -141,20 +143,36 @@ WITH steps AS (
 ),
 spans AS (
     SELECT month, one_id, min(time) FILTER (type = 'product.viewed') AS first_view,
+        min(time) FILTER (type = 'cart.added') AS first_cart, max(time) FILTER (type = 'cart.added') AS last_cart,
         max(time) FILTER (type = 'order.paid') AS last_paid
-    FROM steps WHERE type <> 'cart.added' GROUP BY month, one_id
+    FROM steps GROUP BY month, one_id
 ),
-carted AS (
-    SELECT month, one_id, coalesce(bool_or(time <= last_paid), false) AS ordered
-    FROM steps JOIN spans USING (month, one_id)
-    WHERE type = 'cart.added' AND time >= first_view GROUP BY month, one_id
+judged AS (
+    SELECT month, one_id, first_view, last_paid, coalesce(last_cart >= first_view, false) AS carted,
+        CASE
+            WHEN last_cart IS NULL OR last_paid IS NULL OR last_cart < first_view OR last_paid < first_view THEN false
+            WHEN last_cart <= last_paid THEN true
+            WHEN first_cart >= first_view THEN first_cart <= last_paid
+        END AS ordered
+    FROM spans WHERE first_view IS NOT NULL
 ),
-lookers AS (SELECT month, count(*) AS viewed FROM spans WHERE first_view IS NOT NULL GROUP BY month),
-others AS (SELECT month, count(*) AS carted, count(*) FILTER (ordered) AS ordered FROM carted GROUP BY month)
-SELECT month, viewed, coalesce(carted, 0) AS carted, coalesce(ordered, 0) AS ordered,
-    coalesce(carted, 0) / viewed AS view_to_cart, ordered / carted AS cart_to_order,
-    coalesce(ordered, 0) / viewed AS view_to_order, month + INTERVAL 1 MONTH <= {now} AS complete
-FROM lookers LEFT JOIN others USING (month) ORDER BY month
+unclear AS (FROM judged WHERE ordered IS NULL),
+cleared AS (
+    SELECT month, one_id FROM steps JOIN unclear USING (month, one_id)
+    WHERE type = 'cart.added' AND time BETWEEN first_view AND last_paid GROUP BY month, one_id
+),
+clear AS (
+    SELECT month, count(*) AS viewed, count(*) FILTER (carted) AS carted, count(*) FILTER (ordered) AS ordered
+    FROM judged GROUP BY month
+),
+more AS (SELECT month, count(*) AS ordered FROM cleared GROUP BY month),
+counted AS (
+    SELECT month, viewed, carted, clear.ordered + coalesce(more.ordered, 0) AS ordered
+    FROM clear LEFT JOIN more USING (month)
+)
+SELECT month, viewed, carted, ordered, carted / viewed AS view_to_cart, ordered / nullif(carted, 0) AS cart_to_order,
+    ordered / viewed AS view_to_order, month + INTERVAL 1 MONTH <= {now} AS complete
+FROM counted ORDER BY month
 """,
     Chart("bar", "month", ("viewed", "carted", "ordered")),
     wide=True,

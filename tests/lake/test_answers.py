@@ -112,6 +112,8 @@ def test_the_funnel_follows_each_person_from_look_to_cart_to_order_in_that_order
         *(event("never looked", kind, f"2026-01-0{day}") for day, kind in enumerate((put, paid), 1)),
         *(event("second cart", kind, f"2026-01-0{day}") for day, kind in enumerate((put, look, put, paid), 1)),
         *(event("at once", kind, "2026-01-05") for kind in (look, put, paid)),
+        *(event("in between", kind, f"2026-01-0{day}") for day, kind in enumerate((put, look, put, paid, put), 1)),
+        *(event("around", kind, f"2026-01-0{day}") for day, kind in enumerate((put, look, paid, put), 1)),
         event("late", look, "2026-01-31 23:59"),
         event("late", put, "2026-02-01 00:01"),
         event("looker", look, "2026-02-03"),
@@ -119,7 +121,7 @@ def test_the_funnel_follows_each_person_from_look_to_cart_to_order_in_that_order
     ]
     with snapshot("2026-02-10", events=events) as ask:
         assert ask("funnel") == [
-            ("2026-01-01", 6, 4, 3, 0.6667, 0.75, 0.5, True),
+            ("2026-01-01", 8, 6, 4, 0.75, 0.6667, 0.5, True),
             ("2026-02-01", 1, 0, 0, 0.0, None, 0.0, False),
         ]
 
