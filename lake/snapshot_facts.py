@@ -13,6 +13,7 @@ from lake.snapshot_tables import OUTCOMES, SURVEYS, TAG_CHANGES
 from lake.tables import EVENTS, IDENTITY_CHANGES, TRIGGERS
 
 GOALS = "goals"
+GOAL_COLUMNS = ("goal_at", "goal_until")
 
 _LIMITS = "CREATE TABLE limits (number INTEGER, events BIGINT, written_ms BIGINT)"
 _QUEUED = "CREATE TABLE queued (topic VARCHAR, number INTEGER, place BIGINT)"
@@ -183,7 +184,7 @@ def write_triggers(
 ) -> int:
     """Write the table of triggers; return the number of rows.
 
-    `fired` is a query with its columns but `goal_at`, `events` the file of the events table, `goals` by rule the type
+    `fired` is a query with its columns but those of the goal, `events` the file of the events table, `goals` by rule the type
     of event and the ms within which it must come. The goal is met by the person's first such event after the firing,
     or after the time at which a person held out would have been sent it.
     """
@@ -191,19 +192,19 @@ def write_triggers(
     sql.execute(f"CREATE OR REPLACE TEMP TABLE {GOALS} (rule VARCHAR, type VARCHAR, within_ms BIGINT)")
     if goals:
         sql.executemany(f"INSERT INTO {GOALS} VALUES (?, ?, ?)", [(name, *goal) for name, goal in goals.items()])  # noqa: S608
-    columns = ", ".join(f't."{column.name}"' for column in OUTCOMES.columns if column.name != "goal_at")
+    columns = ", ".join(f't."{column.name}"' for column in OUTCOMES.columns if column.name not in GOAL_COLUMNS)
     query = f"""
         WITH fired AS ({fired}),
         meant AS (
             SELECT trigger_id, outcome, one_id, fired_at, type, fired_at + to_milliseconds(within_ms) AS until
             FROM fired JOIN {GOALS} USING (rule) WHERE fired_at IS NOT NULL
         ), met AS (
-            SELECT m.trigger_id, m.outcome, min(e.time) AS goal_at
-            FROM meant m JOIN read_parquet({literal(str(events))}) e ON e.one_id = m.one_id AND e.type = m.type
+            SELECT m.trigger_id, m.outcome, m.until AS goal_until, min(e.time) AS goal_at
+            FROM meant m LEFT JOIN read_parquet({literal(str(events))}) e ON e.one_id = m.one_id AND e.type = m.type
                 AND e.time > m.fired_at AND e.time <= m.until
             GROUP BY ALL
         )
-        SELECT {columns}, met.goal_at
+        SELECT {columns}, met.goal_at, met.goal_until
         FROM fired t LEFT JOIN met ON met.trigger_id = t.trigger_id AND met.outcome = t.outcome
         ORDER BY coalesce(t.fired_at, t.due_at), t.due_at, t.rule, t.instance NULLS FIRST, t.trigger_id
     """  # noqa: S608  our own names and paths

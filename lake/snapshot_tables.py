@@ -32,6 +32,12 @@ OUTCOMES = Table(
             "When the person first met the rule's goal within its time; null if not, or if there is none",
             "目标达成时间",
         ),
+        Column(
+            "goal_until",
+            TIME,
+            "Up to when the goal could be met; null if the rule has none, or did not fire",
+            "目标截止时间",
+        ),
     ),
 )
 _CHANGE_COLUMNS = ("tag", "change", "at", "rule", "rule_version")

@@ -17,6 +17,7 @@ from identity.changes import Change
 from identity.graph import Graph
 from identity.policy import Policy
 from lake.groups import find_groups
+from lake.snapshot_facts import GOAL_COLUMNS
 from lake.snapshot_graph import share_of
 from lake.snapshot_sources import Sources, literal
 from lake.snapshot_tables import OUTCOMES
@@ -53,7 +54,7 @@ NODES = _scratch(
     first_id=pa.string(),
 )
 EDGES = _scratch("edges", kind=pa.string(), a=pa.string(), b=pa.string(), ms=pa.int64(), id=pa.string())
-_OTHERS = tuple(column for column in OUTCOMES.columns if column.name not in ("one_id", "goal_at"))
+_OTHERS = tuple(column for column in OUTCOMES.columns if column.name not in ("one_id", *GOAL_COLUMNS))
 FIRED = Table("fired", "", "", (*_OTHERS, Column("part", pa.string(), "", "")))
 CHANGES = Table("changes", "", "", (*IDENTITY_CHANGES.columns, Column("number", pa.int64(), "", "")))
 TABLES = (STATE, NODES, EDGES, FIRED, CHANGES)

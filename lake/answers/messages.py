@@ -47,13 +47,13 @@ GOALS = Answer(
     ("Goal conversion: treated against held out", "目标达成：触发组与对照组"),
     (
         "Of the people for whom a rule fired, and of those it held out, the share who reached its goal in its time, "
-        "once or more; the difference with its 95 per cent interval (Newcombe). Rules of which anybody reached the "
-        "goal; without people whom a merge put into both groups.",
+        "once or more; the difference with its 95 per cent interval (Newcombe). Rules with a goal; without people whom a "
+        "merge put into both groups.",
         "被规则触发的人与对照组中，在时限内至少一次达成目标的比例；差值及其 95% 置信区间（Newcombe 法）。"
-        "仅列出有人达成目标的规则；因合并而同属两组者不计。",
+        "仅列出设有目标的规则；因合并而同属两组者不计。",
     ),
-    ("Nobody has reached the goal of a rule yet", "尚无人达成规则目标"),
-    ("triggers.goal_at", "snapshot"),
+    ("No rule with a goal has fired yet", "尚无设有目标的规则触发"),
+    ("triggers.goal_until", "snapshot"),
     {
         "rule": ("Rule", "规则"),
         "treated": ("Treated", "触发人数"),
@@ -72,12 +72,12 @@ GOALS = Answer(
 WITH drawn AS (
     SELECT rule, one_id, bool_or(outcome = 'fired') AS was_treated, bool_or(outcome = 'held_out') AS was_held_out,
         count(goal_at) > 0 AS reached
-    FROM triggers WHERE outcome IN ('fired', 'held_out') GROUP BY rule, one_id
+    FROM triggers WHERE goal_until IS NOT NULL GROUP BY rule, one_id
 ),
 counts AS (
     SELECT rule, count(*) FILTER (was_treated) AS treated, count(*) FILTER (was_treated AND reached) AS treated_reached,
         count(*) FILTER (was_held_out) AS held_out, count(*) FILTER (was_held_out AND reached) AS held_out_reached
-    FROM drawn WHERE was_treated <> was_held_out GROUP BY rule HAVING bool_or(reached)
+    FROM drawn WHERE was_treated <> was_held_out GROUP BY rule
 ),
 rates AS (
     SELECT *, treated_reached / nullif(treated, 0) AS p, held_out_reached / nullif(held_out, 0) AS q,

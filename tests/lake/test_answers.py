@@ -195,7 +195,9 @@ def test_tag_sizes_are_counted_back_from_who_has_the_tag_now() -> None:
 
 def fired(rule: str, one_id: str, outcome: str, goal: bool = False, reason: str | None = None) -> dict[str, Any]:
     goal_at = at("2026-01-02") if goal else None
-    return {"rule": rule, "one_id": one_id, "outcome": outcome, "reason": reason, "goal_at": goal_at}
+    until = at("2026-01-03") if outcome in ("fired", "held_out") and rule != "no goal" else None
+    row = {"rule": rule, "one_id": one_id, "outcome": outcome, "reason": reason}
+    return {**row, "goal_at": goal_at, "goal_until": until}
 
 
 def test_triggers_are_counted_by_rule_and_outcome() -> None:
