@@ -184,9 +184,9 @@ def write_triggers(
 ) -> int:
     """Write the table of triggers; return the number of rows.
 
-    `fired` is a query with its columns but those of the goal, `events` the file of the events table, `goals` by rule the type
-    of event and the ms within which it must come. The goal is met by the person's first such event after the firing,
-    or after the time at which a person held out would have been sent it.
+    `fired` is a query with its columns but those of the goal, `events` the file of the events table, `goals` by rule
+    the type of event and the ms within which it must come. The goal is met by the person's first such event after the
+    firing, or after the time at which a person held out would have been sent it.
     """
     sql = sources.sql
     sql.execute(f"CREATE OR REPLACE TEMP TABLE {GOALS} (rule VARCHAR, type VARCHAR, within_ms BIGINT)")

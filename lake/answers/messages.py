@@ -47,8 +47,8 @@ GOALS = Answer(
     ("Goal conversion: treated against held out", "目标达成：触发组与对照组"),
     (
         "Of the people for whom a rule fired, and of those it held out, the share who reached its goal in its time, "
-        "once or more; the difference with its 95 per cent interval (Newcombe). Rules with a goal; without people whom a "
-        "merge put into both groups.",
+        "once or more; the difference with its 95 per cent interval (Newcombe). Rules with a goal; without people whom "
+        "a merge put into both groups.",
         "被规则触发的人与对照组中，在时限内至少一次达成目标的比例；差值及其 95% 置信区间（Newcombe 法）。"
         "仅列出设有目标的规则；因合并而同属两组者不计。",
     ),
