@@ -51,14 +51,14 @@ def seed(connection: Connection, settings: Settings, people: int, partitions: in
         for number in range(start, min(start + AT_ONCE, people)):
             model = models[number % MODELS]
             renaming = [(model.one_id, name(f"device_id:dv{number:014d}").encode())]
-            pairs = zip(_names(model.number), _names(number), strict=True)
+            pairs = zip(names(model.number), names(number), strict=True)
             renaming += [(old, new) for old, new in pairs if old != new]
             one_id = renaming[0][1]
             partition = partition_of(one_id.decode(), partitions)
-            outbox.add(state, one_id, _renamed(model.state, renaming), partition)
+            outbox.add(state, one_id, renamed(model.state, renaming), partition)
             for key, value in model.graph:
-                renamed = _renamed(key, renaming)
-                outbox.add(graph, renamed, _renamed(value, renaming), zlib.crc32(renamed) % partitions)
+                own = renamed(key, renaming)
+                outbox.add(graph, own, renamed(value, renaming), zlib.crc32(own) % partitions)
         if start + AT_ONCE >= people:
             step = LiveGraph(Policy.from_settings(settings), settings.space)
             step.step = people
@@ -86,12 +86,14 @@ def _models(settings: Settings) -> Iterator[Model]:
         yield Model(number, person.one_id.encode(), freeze(person), list(live.changed()))
 
 
-def _names(number: int) -> list[bytes]:
+def names(number: int) -> list[bytes]:
+    """Return the names of a person in `bench.events`; those of all people have the same lengths."""
     texts = (f"dv{number:014d}", f"M{number:09d}", f"138{number:08d}", f"bench-{number:08d}-", f"O{number:08d}-")
     return [text.encode() for text in texts]
 
 
-def _renamed(value: bytes, renaming: list[tuple[bytes, bytes]]) -> bytes:
+def renamed(value: bytes, renaming: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a record under other names."""
     for old, new in renaming:
         value = value.replace(old, new)
     return value
