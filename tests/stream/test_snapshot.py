@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from schemas.settings import Settings
 from schemas.times import parse_rfc3339
 from stream.replay import replay
 from stream.snapshot import snapshot
+from tests.docs import snapshots_page
 from tests.lake.audit_lake import PREFIX, SmallLake
 from tests.live.test_equal import DAY_MS, lines_of, shuffled, time_of
 from tests.live.test_export import event, in_order, once
@@ -240,3 +242,20 @@ def test_a_lake_that_is_not_there_or_not_that_far_is_told(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="--as-of: the lake is complete up to"):
         snapshot(store.write(tmp_path / "lake"), SETTINGS, tmp_path / "out", parse_rfc3339("2099-01-01T00:00:00Z"))
     assert not (tmp_path / "out").exists()
+
+
+def test_duckdb_polars_and_pandas_read_it_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = in_order(once(lines_of(40, 90, seed=6)))
+    snapshot(filled(lines).write(tmp_path / "lake"), SETTINGS, tmp_path / "people", processes=1)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", snapshots_page.PAGE.read_text(encoding="utf-8"), re.DOTALL):
+        exec(snippet, names)
+    people, orders = rows(tmp_path / "people", "people"), rows(tmp_path / "people", "orders")
+    assert dict(zip(names["stages"]["lifecycle"], names["stages"]["len"], strict=True)) == Counter(
+        row["lifecycle"] for row in people
+    )
+    assert names["by_month"].sum() == sum(row["amount_minor"] for row in orders) > 0
+    assert "member_id" in capsys.readouterr().out
