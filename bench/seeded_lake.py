@@ -64,12 +64,14 @@ class Task(NamedTuple):
     each: int
     partition: int
     partitions: int
+    now_ms: int
 
 
 def write_lake(url: str, settings: Settings, people: int, each: int, partitions: int = 4, processes: int = 2) -> int:
     """Write the lake of so many people with `each` events; return the number of events."""
     said = settings.model_dump(mode="json")
-    tasks = [Task(url, said, people, each, number, partitions) for number in range(partitions)]
+    now_ms = int(time.time() * 1000) - 60_000
+    tasks = [Task(url, said, people, each, number, partitions, now_ms) for number in range(partitions)]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         return sum(pool.map(_write, tasks))
 
@@ -83,7 +85,7 @@ class _Partition:
         self._gathered: dict[str, list[Read]] = defaultdict(list)
         self._ends: dict[str, int] = defaultdict(int)
         self._files: dict[str, list[DataFile]] = defaultdict(list)
-        self._now_ms = int(time.time() * 1000) - 60_000
+        self._now_ms = task.now_ms
 
     def add(self, topic: str, key: bytes, value: bytes) -> None:
         self._gathered[topic].append(Read(self._ends[topic], self._now_ms, key, value))
