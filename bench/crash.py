@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from bench.pipeline import LivePipeline, differences, rows
 from bench.proxy import Proxy, proxied
 from deploy.kafka_local import LocalKafka
@@ -246,31 +248,22 @@ def check(replayed: Path, exported: Path) -> list[str]:
     """Return what is wrong: other people and profiles than the replay's, other triggers though nobody was late."""
     found = differences(replayed, exported, ["identities", "profiles"])
     expected, live = rows(replayed, "triggers"), rows(exported, "triggers")
-    late = late_people(exported)
-    for key in sorted(expected.keys() ^ live.keys()):
+    late = set(pq.read_table(exported / "late_events.parquet").column("one_id").to_pylist())
+    different = [key for key in sorted(expected.keys() | live.keys()) if expected.get(key) != live.get(key)]
+    for key in different:
         row = live.get(key) or expected[key]
         if row["one_id"] not in late:
             found.append(
-                f"trigger {key} of {row['one_id']}: only {'live' if key in live else 'replayed'}, and nobody was late"
+                f"trigger {key} of {row['one_id']}, for whom nothing was late: replayed {expected.get(key)}, "
+                f"live {live.get(key)}"
             )
-    print(f"triggers: {len(expected)} replayed, {len(live)} live, {len(expected.keys() ^ live.keys())} differ")
+    print(
+        f"triggers: {len(expected)} replayed, {len(live)} live, {len(different)} differ, all of them of the "
+        f"{len(late)} people with late events"
+        if len(found) == 0
+        else f"triggers: {len(expected)} replayed, {len(live)} live, {len(different)} differ"
+    )
     return found
-
-
-def late_people(exported: Path) -> set[str]:
-    """The people of whom an event overtook another, and those who were one person with such people before a split."""
-    import pyarrow.parquet as pq
-
-    late = set(pq.read_table(exported / "late_events.parquet").column("one_id").to_pylist())
-    changes = pq.read_table(exported / "identity_changes.parquet").to_pylist()
-    together = [{row["one_id"], row["other_one_id"]} for row in changes if row["change"] in ("merged", "split")]
-    before = -1
-    while len(late) != before:
-        before = len(late)
-        for people in together:
-            if people & late:
-                late |= people
-    return late
 
 
 if __name__ == "__main__":

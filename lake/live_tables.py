@@ -45,7 +45,20 @@ _OWNERS = Table(
         Column("one_id", pa.string(), "Its person", "所属的人"),
     ),
 )
-_TABLES = (_READ, _REFUSED, _OWNERS)
+_MOVED = Table(
+    "moved",
+    "One row per part that was given to a person",
+    "每次交给某人的部分一行",
+    (
+        Column("partition", pa.int32(), "Partition of events.identified", "分区"),
+        Column("position", pa.int64(), "Offset in it", "位移"),
+        Column("at_ms", pa.int64(), "Time of the evidence, epoch ms", "依据的时间"),
+        Column("part", pa.string(), "Identifier", "标识"),
+        Column("giver", pa.string(), "Who had it; null: it is new", "原属的人"),
+        Column("taker", pa.string(), "Who has it from then on", "之后所属的人"),
+    ),
+)
+_TABLES = (_READ, _REFUSED, _OWNERS, _MOVED)
 
 _COUNTED = """
 CREATE TEMP VIEW counted AS
@@ -57,29 +70,51 @@ FROM (SELECT *, (written_ms, partition, position) AS came FROM counted) LEFT JOI
 GROUP BY event_id, part, one_id
 ORDER BY time, event_id, part
 """
-# Partitions are read at different speeds, so that within one its order counts and between two the time of writing.
+# An event is late among the events of all parts that one person ever had together with its own, whoever has them in the
+# end. Partitions are read at different speeds, so that within one its order counts and between two the time of writing.
+# Evidence is also late if parts were given away for it that had later events by then, which each partition knows of its
+# own. It concerns everybody who has one of these parts in the end.
 _LATE = """
-WITH came AS (
-    SELECT *, (source_topic, source_partition, source_offset) AS source,
-        first_value((source_topic, source_partition, source_offset)) OVER (
-            PARTITION BY part, event_id ORDER BY written_ms, partition, position
-        ) AS first_source
-    FROM counted WHERE part IS NOT NULL
+WITH held AS (
+    SELECT part, taker AS who FROM moved UNION SELECT part, giver FROM moved WHERE giver IS NOT NULL
+    UNION SELECT part, one_id FROM owners
+), concerned AS (
+    SELECT DISTINCT who, one_id FROM held JOIN owners USING (part)
+), came AS (
+    SELECT * FROM (
+        SELECT *, (source_topic, source_partition, source_offset) AS source,
+            first_value((source_topic, source_partition, source_offset)) OVER (
+                PARTITION BY part, event_id ORDER BY written_ms, partition, position
+            ) AS first_source
+        FROM counted WHERE part IS NOT NULL
+    ) WHERE source IS NOT DISTINCT FROM first_source
 ), compared AS (
-    SELECT event_id, one_id, part, time, greatest(
+    SELECT event_id, who, part, time, greatest(
         clock_ms,
         max(time) OVER (
-            PARTITION BY one_id, partition ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            PARTITION BY who, partition ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ),
         max(time) OVER (
-            PARTITION BY one_id ORDER BY written_ms RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            PARTITION BY who ORDER BY written_ms RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
     ) - time AS late_by_ms
-    FROM came JOIN owners USING (part) WHERE source IS NOT DISTINCT FROM first_source
+    FROM came JOIN held USING (part)
+), changes AS (
+    SELECT DISTINCT partition, position, at_ms, unnest([giver, taker]) AS who FROM moved WHERE giver IS NOT NULL
+), overtaken AS (
+    SELECT c.at_ms, c.who, max(e.time) - c.at_ms AS late_by_ms
+    FROM changes c JOIN held USING (who) JOIN came e
+    ON e.part = held.part AND e.partition = c.partition AND e.position < c.position AND e.time > c.at_ms
+    GROUP BY c.at_ms, c.who
+), late AS (
+    SELECT * FROM compared WHERE late_by_ms > 0
+    UNION ALL
+    SELECT e.event_id, o.who, e.part, e.time, o.late_by_ms FROM overtaken o JOIN counted e ON e.time = o.at_ms
+    WHERE e.part IS NULL OR e.part IN (SELECT part FROM held WHERE held.who = o.who)
 )
 SELECT event_id, one_id, part, make_timestamp_ms(time)::TIMESTAMPTZ AS time, max(late_by_ms) AS late_by_ms
-FROM compared GROUP BY ALL HAVING max(late_by_ms) > 0
-ORDER BY time, event_id, part
+FROM late JOIN concerned USING (who) GROUP BY event_id, one_id, part, time
+ORDER BY time, event_id, part, one_id
 """
 
 CHANGE_ORDER = (
@@ -94,7 +129,7 @@ class LiveEvents:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._read, self._refused, self._owners = (
+        self._read, self._refused, self._owners, self._moved = (
             TableWriter(scratch / f"{table.name}.parquet", table) for table in _TABLES
         )
 
@@ -107,6 +142,11 @@ class LiveEvents:
         """Take note that the message of this source became a dead letter."""
         self._refused.add((topic, partition, offset))
         self._refused.flush_if_full()
+
+    def move(self, row: tuple[Any, ...]) -> None:
+        """Append a part that was given to a person: the columns of `_MOVED` in order."""
+        self._moved.add(row)
+        self._moved.flush_if_full()
 
     def complete(self, folder: Path, owners: Iterable[tuple[str, str]]) -> tuple[dict[str, int], int, int | None]:
         """Write both tables; `owners` are parts with their person's OneID.
@@ -124,7 +164,10 @@ class LiveEvents:
                 connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM read_parquet('{file}')")  # noqa: S608
             connection.execute(_COUNTED)
             _write(connection.sql(_EVENTS), folder / "events.parquet", EVENTS)
-            late = _write(connection.sql(_LATE), folder / "late_events.parquet", LATE_EVENTS)
+            _write(connection.sql(_LATE), folder / "late_events.parquet", LATE_EVENTS)
+            [(late,)] = connection.execute(
+                "SELECT count(DISTINCT event_id) FROM read_parquet(?)", [str(folder / "late_events.parquet")]
+            ).fetchall()
             events = "read_parquet(?)"
             file = str(folder / "events.parquet")
             types = connection.execute(
@@ -138,7 +181,7 @@ class LiveEvents:
 
     def close(self) -> None:
         """Close the scratch files; again is no harm."""
-        for writer in (self._read, self._refused, self._owners):
+        for writer in (self._read, self._refused, self._owners, self._moved):
             writer.close()
 
 

@@ -137,12 +137,18 @@ EVIDENCE = Table(
 
 LATE_EVENTS = Table(
     "late_events",
-    "One row per event that the live pipeline worked off after a later event of the same person, or after its clock",
-    "晚于同一人更晚事件（或时钟）才被处理的事件",
+    "One row per person and event that the live pipeline worked off after a later event of who that person then was, "
+    "or after the clock: the triggers of nobody else can differ from a replay's",
+    "每人每个事件一行：晚于其当时所属之人的更晚事件（或时钟）才被处理；其他人的触发与重放一致",
     (
         Column("event_id", pa.string(), "Idempotency key of the event", "事件幂等键"),
-        ONE_ID,
-        Column("part", pa.string(), "First identifier, kind:value, whose facts it counts among", "所属标识"),
+        Column(
+            "one_id",
+            pa.string(),
+            "Whom it concerns: a person who has parts now that were one person's with the event's part then",
+            "相关的人：其现有部分当时与该事件同属一人",
+        ),
+        Column("part", pa.string(), "First identifier, whose facts it counts among; null: a command", "所属标识"),
         Column("time", TIME, "When it happened", "发生时间"),
         Column("late_by_ms", pa.int64(), "How much later what came before it was, in ms", "迟到毫秒数"),
     ),

@@ -256,6 +256,9 @@ class _Export:
             partition, offset = int(message.partition() or 0), int(message.offset() or 0)
             if type(said) is EventHead:
                 add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
+            elif type(said) is ChangeMessage:
+                for move in said.moves:
+                    self._events.move((partition, offset, said.at_ms, move.part, move.from_one_id, move.to_one_id))
             elif type(said) is PartMessage:
                 if offset >= self._done.get((str(message.topic()), partition), 0):
                     self._people.travels(said.one_id, parts.decode(said.state))

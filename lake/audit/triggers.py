@@ -3,6 +3,8 @@
 Live, a late event never recalls a firing (docs/triggers.md). So a difference is explained if an event of these people
 was late across the decision: it happened before it (`from_ms`), and was worked off when the clock had already come
 further (`to_ms`). A cap is counted over what fired before, so a decision by a cap is explained if anything was late.
+An instance, such as a person's birthday of one year, is decided once: if that was for another anchor across a late
+event, then it is not decided for its own one any more.
 """
 
 from collections.abc import Iterable
@@ -88,13 +90,13 @@ FROM decided_triggers GROUP BY rule, trigger_id HAVING count(*) > 1 ORDER BY 1, 
 
 _JUDGED = """
 WITH live AS (
-    SELECT trigger_id, rule, part, one_id, outcome, reason, epoch_ms(decided_at) AS decided, epoch_ms(due_at) AS due,
-        epoch_ms(anchor_at) AS anchor, anchor_event_id, payload, rule_version, sure
+    SELECT trigger_id, rule, instance, part, one_id, outcome, reason, epoch_ms(decided_at) AS decided,
+        epoch_ms(due_at) AS due, epoch_ms(anchor_at) AS anchor, anchor_event_id, payload, rule_version, sure
     FROM decided_triggers WHERE part IN (SELECT ident FROM components)
     QUALIFY row_number() OVER (PARTITION BY trigger_id ORDER BY written_at, "offset") = 1
 ), batch AS (
-    SELECT trigger_id, rule, part, one_id, outcome, reason, decided_ms AS decided, due_ms AS due, anchor_ms AS anchor,
-        anchor_event_id, payload, rule_version
+    SELECT trigger_id, rule, instance, part, one_id, outcome, reason, decided_ms AS decided, due_ms AS due,
+        anchor_ms AS anchor, anchor_event_id, payload, rule_version
     FROM batch_triggers
 ), paired AS (
     SELECT coalesce(b.rule, l.rule) AS rule, coalesce(b.trigger_id, l.trigger_id) AS trigger_id,
@@ -113,18 +115,25 @@ WITH live AS (
             WHEN getvariable('by_events') AND l.decided <> b.decided THEN 'decided'
             WHEN NOT getvariable('by_events') AND l.decided - b.decided > {delay} THEN 'delayed'
             WHEN getvariable('by_events') AND l.payload <> b.payload THEN 'payload'
-        END AS what
+        END AS what,
+        coalesce(b.instance, l.instance) AS instance
     FROM batch b FULL JOIN live l ON l.trigger_id = b.trigger_id
     LEFT JOIN held h ON h.part = coalesce(b.part, l.part)
+), judged AS (
+    SELECT o.one_id, p.*, coalesce(g.root, o.one_id) AS who,
+        EXISTS (
+            FROM late t WHERE t.who = coalesce(g.root, o.one_id)
+                AND t.from_ms <= greatest(live_decided, decided) AND t.to_ms >= least(live_decided, decided)
+        ) AS across,
+        EXISTS (FROM late t WHERE t.who = coalesce(g.root, o.one_id)) AS ever
+    FROM paired p LEFT JOIN owners o ON o.ident = p.part LEFT JOIN roots g ON g.one_id = o.one_id
+    WHERE what IS NOT NULL
 )
-SELECT o.one_id, p.*, coalesce(g.root, o.one_id) AS who,
-    EXISTS (
-        FROM late t WHERE t.who = coalesce(g.root, o.one_id)
-            AND t.from_ms <= greatest(live_decided, decided) AND t.to_ms >= least(live_decided, decided)
-    ) AS across,
-    EXISTS (FROM late t WHERE t.who = coalesce(g.root, o.one_id)) AS ever
-FROM paired p LEFT JOIN owners o ON o.ident = p.part LEFT JOIN roots g ON g.one_id = o.one_id
-WHERE what IS NOT NULL AND coalesce(o.one_id, '') NOT IN (SELECT one_id FROM busy)
+SELECT j.*, EXISTS (
+    FROM judged k WHERE k.who = j.who AND k.rule = j.rule AND k.instance = j.instance AND k.across
+        AND k.what <> j.what AND k.what IN ('missing', 'groundless') AND j.what IN ('missing', 'groundless')
+) AS instead
+FROM judged j WHERE coalesce(one_id, '') NOT IN (SELECT one_id FROM busy)
 ORDER BY 1, 2, 3
 """
 
@@ -155,7 +164,7 @@ def compare(connection: duckdb.DuckDBPyConnection, found: Found, by_events: bool
     delayed: set[str] = set()
     late: list[tuple[object, ...]] = []
     for row in connection.execute(_JUDGED.format(delay=DELAY_MS)).fetchall():
-        who, what = row[-3], row[13]
+        who, what = row[-4], row[13]
         if what == "delayed":
             delayed.add(who)
             found.explained["triggers decided later than due, by the live clock"] += 1
@@ -171,8 +180,8 @@ def compare(connection: duckdb.DuckDBPyConnection, found: Found, by_events: bool
 
 def _explained(row: tuple[object, ...], delayed: set[str], by_events: bool, until_ms: int) -> str | None:
     """Return why a difference is none, None if it is one."""
-    *_, live_reason, reason, live_decided, decided, _, _, sure, what, who, across, ever = row
-    if across:
+    *_, live_reason, reason, live_decided, decided, _, _, sure, what, _, who, across, ever, instead = row
+    if across or instead:
         return "triggers across a late event"
     if ever and "cap" in (live_reason, reason):
         return "triggers under a cap after a late event"

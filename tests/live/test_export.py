@@ -158,6 +158,49 @@ def test_an_event_worked_off_after_a_later_one_of_its_person_is_late_and_one_lef
     assert summary["until"] == "2026-03-05T00:00:00.000Z"
 
 
+def command(event_id: str, what: str, time: str) -> bytes:
+    """A steward's word on the members m1 and m2."""
+    ends = {end: {"kind": "member_id", "value": value} for end, value in (("a", "m1"), ("b", "m2"))}
+    return json.dumps({"id": event_id, "type": f"customer.{what}", "time": time, "data": ends}).encode()
+
+
+def test_what_was_late_while_two_were_one_concerns_both_of_them_also_after_they_parted(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    live.publish(
+        [
+            event("a", "app.opened", "2026-03-01T00:00:00Z", "member_id:m1"),
+            event("b", "app.opened", "2026-03-01T00:00:00Z", "member_id:m2"),
+            command("l", "linked", "2026-03-02T00:00:00Z"),
+            event("newer", "app.opened", "2026-03-05T00:00:00Z", "member_id:m2"),
+            event("late", "app.opened", "2026-03-03T00:00:00Z", "member_id:m1"),
+            command("u", "unlinked", "2026-03-06T00:00:00Z"),
+            event("apart", "app.opened", "2026-03-05T12:00:00Z", "member_id:m3"),
+        ]
+    )
+    live.commit()
+    summary = export(connection, settings, tmp_path / "out")
+    late = {(row["event_id"], row["one_id"], row["late_by_ms"]) for row in rows(tmp_path / "out", "late_events")}
+    assert late == {("late", live.one_id(f"member_id:{member}"), 2 * DAY_MS) for member in ("m1", "m2")}
+    assert summary["late_events"] == 1
+
+
+def test_a_command_that_comes_after_what_happened_later_is_late(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    members = people_apart(live)
+    live.publish(event(member, "app.opened", "2026-03-05T00:00:00Z", member) for member in members)
+    ends = {end: {"kind": "member_id", "value": m.partition(":")[2]} for end, m in zip("ab", members, strict=True)}
+    link = {"id": "l", "type": "customer.linked", "time": "2026-03-03T00:00:00Z", "data": ends}
+    live.publish([json.dumps(link).encode()])
+    live.commit()
+    export(connection, settings, tmp_path / "out")
+    late = [(row["event_id"], row["one_id"], row["part"]) for row in rows(tmp_path / "out", "late_events")]
+    assert late == [("l", live.one_id(members[0]), None)]
+
+
 def test_a_part_that_nobody_has_read_yet_belongs_to_whom_it_was_sent(
     connection: Connection, settings: Settings, tmp_path: Path
 ) -> None:
