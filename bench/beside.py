@@ -139,10 +139,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _tell(speeds: dict[bool, list[float]], snapshots: Snapshots, reader: Reader) -> int:
     alone, beside = statistics.median(speeds[False]), statistics.median(speeds[True])
-    print(
-        f"pipeline beside snapshots: {beside / alone:.2f} of its speed alone ({beside:,.0f} to {alone:,.0f} events/s,"
-    )
-    print(f"medians of {len(speeds[True])} rounds each)")
+    print(f"pipeline beside snapshots: {beside / alone:.2f} of its speed alone")
+    print(f"{beside:,.0f} to {alone:,.0f} events/s, medians of {len(speeds[True])} rounds each")
     took = statistics.median(snapshots.seconds)
     print(f"snapshots made: {len(snapshots.seconds)}, {took:.1f} s each (median); answers of a reader: {reader.asked}")
     wrong = snapshots.wrong + reader.wrong
