@@ -3,9 +3,11 @@
 Needs the views `lake_TABLE`, the table `nodes` (identifiers with their people), and what `limit` was told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from lake.live_tables import CHANGE_ORDER
 from lake.snapshot_sources import Sources, literal
@@ -86,11 +88,22 @@ SELECT count(*) FROM (SELECT part, count(*) AS events FROM counted WHERE part IS
 FULL JOIN (SELECT ident AS part, sum(events) AS events FROM sightings WHERE is_part GROUP BY ident) s USING (part)
 WHERE coalesce(c.events, 0) <> coalesce(s.events, 0)
 """
-# A firing stands in its person's partition, in the transaction whose records of state it belongs to.
+# What the profile stage says of a person is in the transaction of the records of state that it belongs to, and so not
+# later than these. Whose state was written when need be known only of those of whom something was said between the
+# first and the last of these times: the table `homes` has them.
+_CLOSE = """
+SELECT DISTINCT one_id FROM (
+    SELECT one_id, written_at FROM lake_triggers UNION ALL SELECT one_id, written_at FROM lake_tags
+) WHERE epoch_ms(written_at) > (SELECT min(written_ms) FROM limits)
+    AND epoch_ms(written_at) <= (SELECT max(written_ms) FROM limits)
+"""
+_BELONGS = """
+LEFT JOIN homes h ON h.one_id = t.one_id LEFT JOIN limits l ON l.number = h.number
+WHERE epoch_ms(t.written_at) <= coalesce(l.written_ms, (SELECT min(written_ms) FROM limits))
+"""
 _FIRED = f"""
 SELECT {", ".join("n.one_id" if c.name == "one_id" else f't."{c.name}"' for c in TRIGGERS.columns)}, t.decided_at
-FROM lake_triggers t JOIN limits l ON l.number = t."partition" AND epoch_ms(t.written_at) <= l.written_ms
-LEFT JOIN nodes n ON n.ident = t.part
+FROM lake_triggers t LEFT JOIN nodes n ON n.ident = t.part {_BELONGS}
 """  # noqa: S608  our own names
 _CHANGES = f"""
 SELECT {", ".join(f'"{column.name}"' for column in IDENTITY_CHANGES.columns)}
@@ -98,8 +111,7 @@ FROM lake_identity_changes WHERE epoch_ms(written_at) <= getvariable('graph_ms')
 """  # noqa: S608  our own names
 _TAG_CHANGES = f"""
 SELECT {", ".join(f't."{column.name}"' for column in TAG_CHANGES.columns)}
-FROM lake_tags t JOIN limits l ON l.number = t."partition" AND epoch_ms(t.written_at) <= l.written_ms
-WHERE epoch_ms(t."at") <= getvariable('now_ms') ORDER BY t."at", t.one_id, t.tag, t.change
+FROM lake_tags t {_BELONGS} AND epoch_ms(t."at") <= getvariable('now_ms') ORDER BY t."at", t.one_id, t.tag, t.change
 """  # noqa: S608  our own names
 # Commands of stewards stand on another topic, and say none of this.
 _SURVEYS = """
@@ -165,6 +177,16 @@ def count_events(sources: Sources) -> None:
     """Make the table `counted`: each event that counts, once."""
     sources.sql.execute(_SEVERAL)
     sources.sql.execute(_COUNTED)
+
+
+def find_homes(sources: Sources, home: Callable[[str], int]) -> None:
+    """Make the table `homes` of people whose partition matters; `home` gives it."""
+    sql = sources.sql
+    sql.execute("CREATE TABLE homes (one_id VARCHAR, number INTEGER)")
+    rows = [(one_id, home(one_id)) for (one_id,) in sql.execute(_CLOSE).fetchall()]
+    if rows:
+        sql.register("found_homes", pa.Table.from_pylist([{"one_id": one_id, "number": n} for one_id, n in rows]))
+        sql.execute("INSERT INTO homes FROM found_homes")
 
 
 def write_events(sources: Sources, path: Path) -> dict[str, int]:

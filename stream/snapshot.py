@@ -200,6 +200,7 @@ class _Snapshot:
         types = facts.write_events(sources, folder / "events.parquet")
         odd = facts.odd_parts(sources)
         step()
+        facts.find_homes(sources, self._partition_of)
         fired = {"fired": FIRED_QUERY} if past else {}
         goals = _goals(RuleSet.from_settings(self._settings))
         path = folder / "triggers.parquet"

@@ -95,7 +95,10 @@ class Transactions:
 
         try:
             producer.begin_transaction()
-            for (topic, partition), messages in outbox.messages.items():
+            # The changelog comes last: by the time of its records it can be told which messages belong to them.
+            for (topic, partition), messages in sorted(
+                outbox.messages.items(), key=lambda item: item[0][0] == outbox.changelog
+            ):
                 if topic == outbox.changelog:
                     messages[-1]["callback"] = told
                 if producer.produce_batch(topic, messages, partition) != len(messages):
