@@ -49,7 +49,7 @@ def test_all_answers_are_printed_with_title_meaning_and_rows(snapshots: Path) ->
     assert re.search(r"2026-06\* +1 +1 +2 +1,284 +0.0% +– +– +100.0", done.stdout)
     assert "* The month is not over" in done.stdout
     assert re.search(r"prospect +new +1 +100.0%", done.stdout)
-    assert "Nobody has reached the goal of a rule yet" in done.stdout
+    assert "No rule with a goal has fired yet" in done.stdout
 
 
 def test_nothing_is_wider_than_the_terminal(demo: Path) -> None:

@@ -107,6 +107,7 @@ def everything(folder: Path) -> Path:
             "one_id": one_id,
             "outcome": outcome,
             "goal_at": at("2026-02-02") if one_id == "a" else None,
+            "goal_until": at("2026-02-04"),
         }
         for one_id, outcome in outcomes
     ]

@@ -83,7 +83,7 @@ def test_triggers_fire_in_time_and_waiting_goes_on_after_kafka_was_started_again
                 live.wait()
                 kafka.restart()
                 wait(lambda: reminders.of("cart-A"), 60)
-            assert 0 <= reminders.of("cart-A")[0][0] - due_ms / 1000 < 5
+            assert 0 <= reminders.of("cart-A")[0][0] - due_ms / 1000 < 15  # not after the next look for leaders
 
 
 # The disk
