@@ -224,7 +224,8 @@ class Worker:
             await loop.run_in_executor(None, self.follower.stop)
         await loop.run_in_executor(None, watch.stop)
         await loop.run_in_executor(None, api.stop)
-        view.close()
+        if self._error is None:
+            view.close()  # else the stages are still at it, and would take every event for one that breaks them
 
     def failed(self, error: BaseException) -> None:
         """Hear, from any thread, of an error after which only a fresh start helps."""

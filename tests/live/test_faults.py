@@ -120,6 +120,7 @@ def test_a_worker_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
         live.advance(until)
         found = live.export(tmp_path / "exported")
         assert "make room and start again" in live.log.read_text()
+        assert "cannot be worked off" not in live.log.read_text()  # the events are not to blame
     assert check(expected, found) == []
 
 
