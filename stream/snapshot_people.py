@@ -15,7 +15,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from identity.changes import Move
 from lake.snapshot_tables import PEOPLE
 from lake.tables import Column, Table
 from lake.writer import TableWriter
@@ -29,6 +28,7 @@ from schemas.settings import Settings
 from stream.person import Person, thaw
 from stream.person_rows import PersonRows
 from stream.replay import seldom_collected
+from stream.wire import ChangeMessage, PartMessage
 
 PEOPLE_ROWS = 10_000
 """Rows of people held as Python objects at a time: with their lists and maps some kilobytes each."""
@@ -221,20 +221,5 @@ def travelling(messages: Iterable[tuple[int, bytes]]) -> dict[str, Part]:
     return {key: part for key, (_, part) in first.items()}
 
 
-class Travelling(msgspec.Struct, tag_field="message", tag="part"):
-    """A part on its way, as it stands among the commands; see `stream.wire`."""
-
-    step: int
-    one_id: str
-    state: bytes
-
-
-class Changed(msgspec.Struct, tag_field="message", tag="change"):
-    """A change of owners, as it stands among the commands; see `stream.wire`."""
-
-    step: int
-    moves: list[Move]
-
-
-read_change = msgspec.json.Decoder(Changed).decode
-read_travelling = msgspec.json.Decoder(Travelling).decode
+read_change = msgspec.json.Decoder(ChangeMessage).decode
+read_travelling = msgspec.json.Decoder(PartMessage).decode
