@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.tables import EVENTS, TIME, TRIGGERS, Column, Table
+from lake.tables import EVENTS, TRIGGERS, Column, Table
 from lake.writer import BATCH_ROWS, TableWriter
 
 PART = Column("part", pa.string(), "Identifier whose part the row belongs to", "所属标识")
@@ -16,9 +16,8 @@ PART = Column("part", pa.string(), "Identifier whose part the row belongs to", "
 _EVENTS_NO_PERSON = Table(
     "events", EVENTS.en, EVENTS.zh, tuple(column for column in EVENTS.columns if column.name != "one_id")
 )
-_DECIDED = Column("decided_at", TIME, "When its outcome was decided", "结果决定时间")
 _TRIGGERS_NO_PERSON = Table(
-    "triggers", TRIGGERS.en, TRIGGERS.zh, (*(c for c in TRIGGERS.columns if c.name != "one_id"), PART, _DECIDED)
+    "triggers", TRIGGERS.en, TRIGGERS.zh, (*(c for c in TRIGGERS.columns if c.name != "one_id"), PART)
 )
 _TRIGGER_ORDER = "coalesce(fired_at, due_at), due_at, rule, instance NULLS FIRST, trigger_id"
 
@@ -31,12 +30,12 @@ class LateTriggers:
         self._writer = TableWriter(scratch / "triggers.parquet", _TRIGGERS_NO_PERSON)
 
     def add(self, row: tuple[Any, ...]) -> None:
-        """Append a trigger: the columns of the table without one_id, the part of its anchor, when it was decided."""
+        """Append a trigger: the columns of the table without one_id, then the part of its anchor."""
         self._writer.add(row)
         self._writer.flush_if_full()
 
-    def complete(self, folder: Path, owner: Callable[[str], str | None], table: Table = TRIGGERS) -> None:
-        """Write `triggers.parquet` in the columns of `table`; `owner` gives the OneID that holds a part in the end."""
+    def complete(self, folder: Path, owner: Callable[[str], str | None]) -> None:
+        """Write `triggers.parquet`; `owner` gives the OneID that holds a part at the end."""
         self.close()
         connection = duckdb.connect(config={"temp_directory": str(self._scratch / "sort-triggers"), "threads": 2})
         try:
@@ -45,7 +44,7 @@ class LateTriggers:
                 f"SELECT * FROM read_parquet(?) ORDER BY {_TRIGGER_ORDER}",  # noqa: S608  a constant
                 params=[str(self._scratch / "triggers.parquet")],
             )
-            _complete(rows.to_arrow_reader(BATCH_ROWS), folder / "triggers.parquet", table, owner)
+            _complete(rows.to_arrow_reader(BATCH_ROWS), folder / "triggers.parquet", TRIGGERS, owner)
         finally:
             connection.close()
 
@@ -68,12 +67,12 @@ class LatePerson:
         self._events.add(row)
         self._events.flush_if_full()
 
-    def complete(self, folder: Path, owner: Callable[[str], str | None], triggers: Table = TRIGGERS) -> None:
+    def complete(self, folder: Path, owner: Callable[[str], str | None]) -> None:
         """Write `events.parquet` and `triggers.parquet`; `owner` gives the OneID that holds a part at the end."""
         self._events.close()
         with pq.ParquetFile(self._scratch / "events.parquet") as file:
             _complete(file.iter_batches(BATCH_ROWS), folder / "events.parquet", EVENTS, owner)
-        self._triggers.complete(folder, owner, triggers)
+        self._triggers.complete(folder, owner)
 
 
 def _complete(batches: Any, path: Path, table: Table, owner: Callable[[str], str | None]) -> None:

@@ -83,7 +83,6 @@ class Trigger(msgspec.Struct, gc=False):
     anchor_event_id: str
     anchor_ms: int
     due_ms: int
-    decided_ms: int
     fired_ms: int | None
     outcome: str
     reason: str | None
@@ -320,7 +319,6 @@ class _Export:
                     said.reason,
                     bytes(said.payload).decode(),
                     said.part,
-                    said.decided_ms,
                 )
             )
 

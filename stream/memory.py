@@ -70,12 +70,7 @@ class MemoryPipeline:
         """Take in the evidence of an event only: one that was refused after it had been looked at."""
         if event.idents and isinstance(self._identify.route(event), Routed):
             return
-        change, _ = self._resolve.request(event)
-        if change is not None:
-            for stage in self._stages_of(change):
-                stage.change(change)
-        while self._outbox:
-            self._deliver(self._outbox.popleft())
+        self._decide(event)
 
     def advance(self, to_ms: int) -> None:
         """Move the clock of everybody on to `to_ms`; what is due at that instant fires."""
@@ -84,14 +79,19 @@ class MemoryPipeline:
 
     def _request(self, message: Request) -> None:
         self.counts["requests"] += 1
-        change, routed = self._resolve.request(message.event)
+        routed = self._decide(message.event)
+        if routed is not None:
+            self._stage(routed.one_id).event(routed)
+
+    def _decide(self, event: Event) -> Routed | None:
+        """Let the resolver take in the event, and the stages do what it decides; return where the event is to go."""
+        change, routed = self._resolve.request(event)
         if change is not None:
             for stage in self._stages_of(change):
                 stage.change(change)
         while self._outbox:
             self._deliver(self._outbox.popleft())
-        if routed is not None:
-            self._stage(routed.one_id).event(routed)
+        return routed
 
     def _deliver(self, message: PartTransfer | Request) -> None:
         if isinstance(message, PartTransfer):

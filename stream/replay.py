@@ -36,7 +36,7 @@ from schemas.settings import Settings
 from schemas.times import format_ms
 from stream.memory import MemoryPipeline
 from stream.people import MAX_DECODED
-from stream.results import Progress, write_evidence, write_people
+from stream.results import Progress, trigger_row, write_evidence, write_people
 from triggers.engine import Engine
 from triggers.rules import RuleSet
 
@@ -214,23 +214,7 @@ class _Replay:
 
     def _publish(self, firing: Firing) -> None:
         self._outcomes[firing.rule, firing.outcome] += 1
-        self._rows.trigger(
-            (
-                firing.trigger_id,
-                firing.rule,
-                firing.rule_version,
-                firing.instance,
-                firing.anchor_event_id,
-                firing.anchor_ms,
-                firing.due_ms,
-                firing.fired_ms,
-                firing.outcome,
-                firing.reason,
-                self._json.encode(firing.payload).decode(),
-                firing.part,
-                firing.decided_ms,
-            )
-        )
+        self._rows.trigger(trigger_row(firing))
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from identity.graph import Graph
 from lake.profile_table import PROFILES
@@ -14,6 +16,7 @@ from profiles.facts import Facts
 from profiles.part import Part
 from profiles.population import Population, Thresholds
 from schemas.errors import StateError
+from schemas.firing import Firing
 from schemas.settings import Settings
 from stream.person import Person
 from stream.person_rows import PersonRows
@@ -25,6 +28,8 @@ Sighting = list[int]  # events, first and last time in ms
 
 PROFILE_ROWS = 10_000
 """Rows of profiles held as Python objects at a time: with their lists and maps some kilobytes each."""
+
+_json = msgspec.json.Encoder().encode
 
 EVERY = 1_000
 """People between two reports of progress."""
@@ -80,6 +85,24 @@ def write_people(
     profiles.close()
     progress("people", totals["people"], totals["people"])
     return totals
+
+
+def trigger_row(firing: Firing) -> tuple[Any, ...]:
+    """Return a trigger's row: the columns of its table without one_id, which is known at the end, then the part."""
+    return (
+        firing.trigger_id,
+        firing.rule,
+        firing.rule_version,
+        firing.instance,
+        firing.anchor_event_id,
+        firing.anchor_ms,
+        firing.due_ms,
+        firing.fired_ms,
+        firing.outcome,
+        firing.reason,
+        _json(firing.payload).decode(),
+        firing.part,
+    )
 
 
 def write_evidence(folder: Path, graph: Graph) -> None:

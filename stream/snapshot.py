@@ -59,7 +59,6 @@ from stream.exported_people import INBOX
 from stream.results import Progress
 from stream.snapshot_past import CHANGES_QUERY, FIRED_QUERY, replay_past, write_past_state
 from stream.snapshot_people import (
-    Counts,
     Done,
     PeopleFiles,
     Share,
@@ -176,7 +175,7 @@ class _Snapshot:
         put_off: list[Done] = []
         for done in run(work_off, [share._replace(thresholds=thresholds) for share in shares]):
             self._take(done, files)
-            put_off.append(done._replace(counts={}))
+            put_off.append(done)
             self._progress("people", self._counts["people"], self._people)
         self._settle(put_off, files, thresholds)
         files.close()
@@ -240,7 +239,7 @@ class _Snapshot:
 
     def _take(self, done: Done, files: "_Tables") -> None:
         """Add what came of a share to the tables; its files are done with."""
-        self._add_counts(done.counts)
+        self._counts.update(done.counts)
         folder = folder_of(self._scratch, done.number)
         (folder / "sightings.arrow").rename(self._scratch / f"sightings-{done.number:05d}.arrow")
         files.add(folder)
@@ -307,10 +306,6 @@ class _Snapshot:
         ).fetchall()
         inbox = rows[0][0] if rows else None
         return [] if inbox is None else [parts.decode(state) for _, state in _read_inbox(inbox)]
-
-    def _add_counts(self, counts: Counts) -> None:
-        for name, number in counts.items():
-            self._counts[name] += number
 
     def _write_about(self) -> None:
         """Write the table `snapshot`, the one row about the snapshot itself."""

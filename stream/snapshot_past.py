@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 
@@ -17,11 +16,10 @@ from identity.changes import Change
 from identity.graph import Graph
 from identity.policy import Policy
 from lake.groups import find_groups
-from lake.snapshot_facts import GOAL_COLUMNS
+from lake.late_person import PART
 from lake.snapshot_graph import share_of
 from lake.snapshot_sources import Sources, literal
-from lake.snapshot_tables import OUTCOMES
-from lake.tables import IDENTITY_CHANGES, Column, Table
+from lake.tables import IDENTITY_CHANGES, TIME, TRIGGERS, Column, Table
 from lake.writer import TableWriter
 from schemas.event import Event
 from schemas.firing import Firing
@@ -29,6 +27,7 @@ from schemas.settings import Settings
 from stream.memory import MemoryPipeline
 from stream.person import freeze
 from stream.replay import seldom_collected
+from stream.results import trigger_row
 from stream.wire import decode_data
 from triggers.engine import Engine
 from triggers.rules import RuleSet
@@ -54,8 +53,8 @@ NODES = _scratch(
     first_id=pa.string(),
 )
 EDGES = _scratch("edges", kind=pa.string(), a=pa.string(), b=pa.string(), ms=pa.int64(), id=pa.string())
-_OTHERS = tuple(column for column in OUTCOMES.columns if column.name not in ("one_id", *GOAL_COLUMNS))
-FIRED = Table("fired", "", "", (*_OTHERS, Column("part", pa.string(), "", "")))
+_SAID = tuple(column for column in TRIGGERS.columns if column.name != "one_id")
+FIRED = Table("fired", "", "", (*_SAID, PART, Column("decided_at", TIME, "", "")))
 CHANGES = Table("changes", "", "", (*IDENTITY_CHANGES.columns, Column("number", pa.int64(), "", "")))
 TABLES = (STATE, NODES, EDGES, FIRED, CHANGES)
 
@@ -133,7 +132,6 @@ class _Replayed:
         engine = Engine(RuleSet.from_settings(settings), settings)
         self._pipeline = MemoryPipeline(settings, self._graph, engine, self._publish, self._announce)
         self._announced = 0
-        self._encode = msgspec.json.Encoder().encode
 
     def run(self) -> int:
         number = 0
@@ -181,23 +179,7 @@ class _Replayed:
             self._edges.flush_if_full()
 
     def _publish(self, firing: Firing) -> None:
-        self._fired.add(
-            (
-                firing.trigger_id,
-                firing.rule,
-                firing.rule_version,
-                firing.instance,
-                firing.anchor_event_id,
-                firing.anchor_ms,
-                firing.due_ms,
-                firing.fired_ms,
-                firing.outcome,
-                firing.reason,
-                self._encode(firing.payload).decode(),
-                firing.decided_ms,
-                firing.part,
-            )
-        )
+        self._fired.add((*trigger_row(firing), firing.decided_ms))
 
     def _announce(self, change: Change) -> None:
         self._announced += 1
