@@ -7,11 +7,14 @@ import duckdb
 
 from lake.tables import Table
 
-VIEWS = {"people": "profiles", "identifiers": "identities"}
-"""The tables of a replay or export by the names that they have in a snapshot."""
-
+DATABASE = "kith.duckdb"
+"""Name of the file in a folder of tables."""
 
 MEMORY = "2GB"
+"""What a database may use while it is made."""
+
+VIEWS = {"people": "profiles", "identifiers": "identities"}
+"""The tables of a replay or export by the names that they have in a snapshot."""
 
 
 def write_database(
@@ -31,21 +34,21 @@ def write_database(
     connection = duckdb.connect(str(path), config={"threads": 2, "memory_limit": MEMORY})
     try:
         if scratch is not None:
-            connection.execute(f"SET temp_directory = {_literal(str(scratch))}")
+            connection.execute(f"SET temp_directory = {literal(str(scratch))}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("BEGIN")  # one commit for all: each costs a sync of the disk
         for table in tables:
-            file = _literal(str(folder / f"{table.name}.parquet"))
+            file = literal(str(folder / f"{table.name}.parquet"))
             connection.execute(f"CREATE TABLE {table.name} AS SELECT * FROM read_parquet({file})")  # noqa: S608
-            connection.execute(f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)}")
+            connection.execute(f"COMMENT ON TABLE {table.name} IS {literal(table.comment)}")
             for column in table.columns:
-                connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_literal(column.comment)}')
+                connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {literal(column.comment)}')
         by_name = {table.name: table for table in tables}
         for name, table_name in (views or {}).items():
             connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {table_name}")  # noqa: S608
-            connection.execute(f"COMMENT ON VIEW {name} IS {_literal(by_name[table_name].comment)}")
+            connection.execute(f"COMMENT ON VIEW {name} IS {literal(by_name[table_name].comment)}")
             for column in by_name[table_name].columns:
-                connection.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_literal(column.comment)}')
+                connection.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {literal(column.comment)}')
         finish(connection)
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
@@ -53,5 +56,6 @@ def write_database(
         connection.close()
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"

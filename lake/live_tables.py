@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lake.database import literal
 from lake.tables import EVENTS, IDENTITY_CHANGES, LATE_EVENTS, Column, Table
-from lake.writer import BATCH_ROWS, TableWriter
+from lake.writer import TableWriter, write_rows
 
 _SOURCE = (
     Column("source_topic", pa.string(), "Topic it was published to", "来源主题"),
@@ -160,11 +161,11 @@ class LiveEvents:
         connection = _sorter(self._scratch)
         try:
             for table in _TABLES:
-                file = str(self._scratch / f"{table.name}.parquet").replace("'", "''")
-                connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM read_parquet('{file}')")  # noqa: S608
+                file = literal(str(self._scratch / f"{table.name}.parquet"))
+                connection.execute(f"CREATE TEMP VIEW {table.name} AS SELECT * FROM read_parquet({file})")  # noqa: S608
             connection.execute(_COUNTED)
-            _write(connection.sql(_EVENTS), folder / "events.parquet", EVENTS)
-            _write(connection.sql(_LATE), folder / "late_events.parquet", LATE_EVENTS)
+            write_rows(connection.sql(_EVENTS), folder / "events.parquet", EVENTS)
+            write_rows(connection.sql(_LATE), folder / "late_events.parquet", LATE_EVENTS)
             [(late,)] = connection.execute(
                 "SELECT count(DISTINCT event_id) FROM read_parquet(?)", [str(folder / "late_events.parquet")]
             ).fetchall()
@@ -207,7 +208,7 @@ class LiveChanges:
                 f"SELECT * FROM read_parquet(?) ORDER BY {CHANGE_ORDER}",  # noqa: S608  a constant
                 params=[str(self._path)],
             )
-            _write(rows, folder / "identity_changes.parquet", IDENTITY_CHANGES)
+            write_rows(rows, folder / "identity_changes.parquet", IDENTITY_CHANGES)
         finally:
             connection.close()
 
@@ -221,18 +222,6 @@ def _sorter(scratch: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": str(scratch / "sort"), "threads": 2, "memory_limit": "2GB"})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
-
-
-def _write(rows: duckdb.DuckDBPyRelation, path: Path, table: Table) -> int:
-    """Write what a query gives and return the number of rows."""
-    writer = TableWriter(path, table)
-    count = 0
-    for batch in rows.to_arrow_reader(BATCH_ROWS):
-        arrays = [batch.column(column.name).cast(column.type) for column in table.columns]
-        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=table.schema))
-        count += batch.num_rows
-    writer.close()
-    return count
 
 
 def fired_twice(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pyarrow import dataset
 
 from lake import catalogue
 from lake.catalogue import Listing, Place
+from lake.database import literal
 from lake.lake_tables import LakeTable
 from lake.store import LakeStore
 
@@ -42,7 +43,7 @@ def relation(
     else:
         connection.register(f"{name}_none", table.schema.empty_table())
         files = [str(store.local / path) for path in paths]
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        listed = ", ".join(map(literal, files))
         # By name and with an empty table, so that columns that no file has are there too, with their types.
         source = (
             f"(FROM {name}_none UNION ALL BY NAME "

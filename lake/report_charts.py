@@ -151,6 +151,11 @@ def _rfm(figures: Figures, lang: Lang) -> Figure:
                 for segment in segments
             ]
         )
+    return quadrants(people, texts)
+
+
+def quadrants(people: list[list[int]], texts: list[list[str]]) -> Figure:
+    """Return the RFM segments as tiles, the recent ones left; `texts` stand in them."""
     return {
         "type": "heatmap",
         "z": people,

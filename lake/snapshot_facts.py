@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from lake.database import literal
 from lake.live_tables import CHANGE_ORDER
-from lake.snapshot_sources import Sources, literal
+from lake.snapshot_sources import Sources
 from lake.snapshot_tables import OUTCOMES, SURVEYS, TAG_CHANGES
 from lake.tables import EVENTS, IDENTITY_CHANGES, TRIGGERS
 
-GOALS = "goals"
 GOAL_COLUMNS = ("goal_at", "goal_until")
 
 _LIMITS = "CREATE TABLE limits (number INTEGER, events BIGINT, written_ms BIGINT)"
@@ -211,15 +211,15 @@ def write_triggers(
     firing, or after the time at which a person held out would have been sent it.
     """
     sql = sources.sql
-    sql.execute(f"CREATE OR REPLACE TEMP TABLE {GOALS} (rule VARCHAR, type VARCHAR, within_ms BIGINT)")
+    sql.execute("CREATE OR REPLACE TEMP TABLE goals (rule VARCHAR, type VARCHAR, within_ms BIGINT)")
     if goals:
-        sql.executemany(f"INSERT INTO {GOALS} VALUES (?, ?, ?)", [(name, *goal) for name, goal in goals.items()])  # noqa: S608
+        sql.executemany("INSERT INTO goals VALUES (?, ?, ?)", [(name, *goal) for name, goal in goals.items()])
     columns = ", ".join(f't."{column.name}"' for column in OUTCOMES.columns if column.name not in GOAL_COLUMNS)
     query = f"""
         WITH fired AS ({fired}),
         meant AS (
             SELECT trigger_id, outcome, one_id, fired_at, type, fired_at + to_milliseconds(within_ms) AS until
-            FROM fired JOIN {GOALS} USING (rule) WHERE fired_at IS NOT NULL
+            FROM fired JOIN goals USING (rule) WHERE fired_at IS NOT NULL
         ), met AS (
             SELECT m.trigger_id, m.outcome, m.until AS goal_until, min(e.time) AS goal_at
             FROM meant m LEFT JOIN read_parquet({literal(str(events))}) e ON e.one_id = m.one_id AND e.type = m.type

@@ -8,7 +8,8 @@ Partition by partition, so that what must be kept in memory at a time are the ke
 from collections.abc import Sequence
 from pathlib import Path
 
-from lake.snapshot_sources import Sources, literal
+from lake.database import literal
+from lake.snapshot_sources import Sources
 from lake.tables import EVIDENCE, IDENTITIES
 
 SHARE_PEOPLE = 40_000

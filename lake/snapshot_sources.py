@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lake.catalogue import Listing
+from lake.database import literal
 from lake.lake_tables import BY_NAME, LakeTable
 from lake.reading_lake import relation
 from lake.store import LakeStore
 from lake.tables import Table
-from lake.writer import BATCH_ROWS, TableWriter
+from lake.writer import write_rows
 
 MEMORY = "2GB"
 THREADS = 2
@@ -68,16 +68,4 @@ class Sources:
 
     def write(self, query: str, path: Path, table: Table) -> int:
         """Write what a query gives to a Parquet file with the table's columns; return the number of rows."""
-        writer = TableWriter(path, table)
-        count = 0
-        for batch in self.sql.sql(query).to_arrow_reader(BATCH_ROWS):
-            arrays = [batch.column(column.name).cast(column.type) for column in table.columns]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=table.schema))
-            count += batch.num_rows
-        writer.close()
-        return count
-
-
-def literal(text: str) -> str:
-    """Return a text as it stands in SQL."""
-    return "'" + text.replace("'", "''") + "'"
+        return write_rows(self.sql.sql(query), path, table)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -63,6 +64,18 @@ class TableWriter:
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self._schema, strict=True)]
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         buffer.clear()
+
+
+def write_rows(rows: duckdb.DuckDBPyRelation, path: Path, table: Table) -> int:
+    """Write what a query gives to a Parquet file with the table's columns; return the number of rows."""
+    writer = TableWriter(path, table)
+    count = 0
+    for batch in rows.to_arrow_reader(BATCH_ROWS):
+        arrays = [batch.column(column.name).cast(column.type) for column in table.columns]
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=table.schema))
+        count += batch.num_rows
+    writer.close()
+    return count
 
 
 _LIBC = ctypes.CDLL(None)

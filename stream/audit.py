@@ -20,6 +20,7 @@ from lake.audit import expected, facts, people, profiles, state, triggers
 from lake.audit.found import Found
 from lake.audit.tables import BATCH_CHANGES, BATCH_TRIGGERS, LIVE_TABLES
 from lake.catalogue import SETTLED_MS
+from lake.database import literal
 from lake.lake_tables import LAKE_TABLES
 from lake.reading_lake import relation
 from lake.store import LakeStore
@@ -233,8 +234,8 @@ class Audit:
 
     def _read(self, name: str) -> None:
         """Let a file of the scratch folder be a table of its name."""
-        file = str(self._folder / f"{name}.parquet").replace("'", "''")
-        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM read_parquet('{file}')")  # noqa: S608
+        file = literal(str(self._folder / f"{name}.parquet"))
+        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM read_parquet({file})")  # noqa: S608
 
 
 def ranges(count: int) -> list[tuple[str, str]]:

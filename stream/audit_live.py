@@ -17,11 +17,9 @@ from profiles import part as parts
 from profiles.derive import deriver
 from schemas.mark import EXPIRED, OUTCOMES
 from schemas.settings import Settings
+from stream.exported_people import INBOX, parts_in
 from stream.person import Person, thaw
-from stream.store import META
 from triggers.engine import trigger_id
-
-INBOX = META + b"inbox"
 
 LAST_CLOCKS = 3
 LAST_INSTANTS = 5
@@ -30,8 +28,6 @@ last that the stage had come to when it published a profile of a backfill."""
 
 WRITTEN_MS = 10_000
 """By how much the timestamp of a published profile may be later than the instant it is as of."""
-
-_read_inbox = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
 
 _NEWEST = """
 WITH newest AS (
@@ -156,7 +152,7 @@ def under_way(connection: duckdb.DuckDBPyConnection) -> list[str]:
         [INBOX],
     )
     for (value,) in inboxes.fetchall():
-        found += [parts.decode(state).key for _, state in _read_inbox(bytes(value))] if value else []
+        found += [part.key for part in parts_in(bytes(value))] if value else []
     return found
 
 

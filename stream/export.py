@@ -20,7 +20,7 @@ from confluent_kafka import Message
 
 from identity.policy import Policy
 from lake import tables as lake_tables
-from lake.database import VIEWS, write_database
+from lake.database import DATABASE, VIEWS, write_database
 from lake.dead_letters import DeadLetters
 from lake.late_person import LateTriggers
 from lake.live_tables import LiveChanges, LiveEvents, fired_twice
@@ -216,7 +216,7 @@ class _Export:
             raise StateError(f"triggers stand twice in Kafka, which must never be: {', '.join(twice)}; report it")
         self._deadletters.complete(folder, list(self._sources))
         self._progress("tables", 1, 2)
-        write_database(folder, folder / "kith.duckdb", TABLES, VIEWS)
+        write_database(folder, folder / DATABASE, TABLES, VIEWS)
         under_way = self._people.under_way()
         summary = {
             "events": sum(types.values()),

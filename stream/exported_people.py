@@ -18,6 +18,11 @@ _read_clock = msgspec.msgpack.Decoder(int).decode
 _read_inbox = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
 
 
+def parts_in(inbox: bytes) -> list[Part]:
+    """Return the parts of an inbox: they were sent before it was known why."""
+    return [parts.decode(state) for _, state in _read_inbox(inbox)]
+
+
 class ExportedPeople:
     """Holds the records of `profiles.state`. First `put` and `travels`, then `place`, then read.
 
@@ -55,8 +60,7 @@ class ExportedPeople:
         """
         self._owned = owned
         for inbox in filter(None, self._inboxes.values()):
-            for _, state in _read_inbox(inbox):
-                part = parts.decode(state)
+            for part in parts_in(inbox):
                 self._travelling[part.key] = (None, part)
         if not scattered and not self._travelling:
             return

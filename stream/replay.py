@@ -23,7 +23,7 @@ from ingest.order import EventSorter, Refused
 from ingest.sources import Progress as Bytes
 from ingest.sources import check, read, total_bytes
 from lake import tables as lake_tables
-from lake.database import VIEWS, write_database
+from lake.database import DATABASE, VIEWS, write_database
 from lake.dead_letters import DeadLetters
 from lake.late_person import LatePerson
 from lake.profile_table import PROFILES
@@ -172,7 +172,7 @@ class _Replay:
         self._rows.complete(folder, self._graph.one_id)
         self._deadletters.complete(folder, self._sources)
         self._progress("tables", 1, 2)
-        write_database(folder, folder / "kith.duckdb", TABLES, VIEWS)
+        write_database(folder, folder / DATABASE, TABLES, VIEWS)
         summary = self._summary(totals)
         text = msgspec.json.format(self._json.encode(summary), indent=2)
         (folder / FINISHED).write_bytes(text + b"\n")

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from lake import catalogue
 from lake import snapshot_facts as facts
 from lake.answers import ANSWERS, create
-from lake.database import write_database
+from lake.database import DATABASE, write_database
 from lake.snapshot_graph import (
     SHARE_PEOPLE,
     count_people,
@@ -55,7 +55,7 @@ from schemas.errors import ConfigError
 from schemas.settings import Settings
 from schemas.times import format_ms
 from stream.cut import EVENTS, STATE, Cut, choose, complete_ms
-from stream.exported_people import INBOX
+from stream.exported_people import INBOX, parts_in
 from stream.results import Progress
 from stream.snapshot_past import CHANGES_QUERY, FIRED_QUERY, replay_past, write_past_state
 from stream.snapshot_people import (
@@ -76,8 +76,6 @@ from triggers.rules import RuleSet
 
 LAST = 99_999
 """Number of the share of people who were put off."""
-
-DATABASE = "kith.duckdb"
 
 
 def snapshot(
@@ -305,7 +303,7 @@ class _Snapshot:
             [INBOX, self._cut.state[partition]],
         ).fetchall()
         inbox = rows[0][0] if rows else None
-        return [] if inbox is None else [parts.decode(state) for _, state in _read_inbox(inbox)]
+        return [] if inbox is None else parts_in(inbox)
 
     def _write_about(self) -> None:
         """Write the table `snapshot`, the one row about the snapshot itself."""
@@ -320,8 +318,6 @@ def _goals(ruleset: RuleSet) -> dict[str, tuple[str, int]]:
     """Return by rule the type of event that is its goal, and the ms within which it must come."""
     return {rule.name: (rule.goal.event, rule.goal.within) for rule in ruleset.rules if rule.goal is not None}
 
-
-_read_inbox = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
 
 Run = Callable[..., Any]
 """Maps a function over shares, in their order."""

@@ -15,10 +15,11 @@ import pyarrow.dataset as ds
 from identity.changes import Change
 from identity.graph import Graph
 from identity.policy import Policy
+from lake.database import literal
 from lake.groups import find_groups
 from lake.late_person import PART
 from lake.snapshot_graph import share_of
-from lake.snapshot_sources import Sources, literal
+from lake.snapshot_sources import Sources
 from lake.tables import IDENTITY_CHANGES, TIME, TRIGGERS, Column, Table
 from lake.writer import TableWriter
 from schemas.event import Event

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import duckdb
 
 from lake.answers.answer import Answer
+from lake.database import literal
 
 
 def there(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -57,8 +58,3 @@ def create(connection: duckdb.DuckDBPyConnection, answers: Iterable[Answer]) -> 
             connection.execute(f'COMMENT ON COLUMN {answer.view}."{column}" IS {literal(" · ".join(words))}')
         made.append(answer.view)
     return made
-
-
-def literal(text: str) -> str:
-    """Return a text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"

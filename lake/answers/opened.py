@@ -13,9 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from lake.answers.answer import Answer, Words
-from lake.answers.create import literal, macros, missing, query, there
-from lake.answers.siblings import DATABASE, earlier_sibling
-from lake.database import VIEWS
+from lake.answers.create import macros, missing, query, there
+from lake.answers.siblings import earlier_sibling
+from lake.database import DATABASE, VIEWS, literal
 from lake.snapshot_tables import SNAPSHOT, SURVEYS
 from lake.writer import FINISHED
 from schemas.errors import ConfigError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-DATABASE = "kith.duckdb"
+from lake.database import DATABASE
 
 
 def earlier_sibling(path: Path, as_of: datetime | None) -> Path | None:

@@ -3,6 +3,7 @@
 from lake.answers.answer import Answer
 from lake.answers.scene import FEW_POINTS, Drawn, Figure, Scene
 from lake.answers.shown import COMPLETE, shown
+from lake.report_charts import quadrants
 from lake.report_words import PAGE, SEGMENTS, segment_name, word
 
 
@@ -55,20 +56,8 @@ def grid(scene: Scene, answer: Answer, lines: list[Figure]) -> Drawn:
                 for segment, each in zip(segments, own, strict=True)
             ]
         )
-    tile: Figure = {
-        "type": "heatmap",
-        "z": counts,
-        "x": ["R high", "R low"],
-        "text": texts,
-        "texttemplate": "%{text}",
-        "hovertemplate": "%{text}<extra></extra>",
-        "xgap": 4,
-        "ygap": 4,
-        "showscale": False,
-        "colorscale": [[0, "rgba(99,102,241,.10)"], [1, "rgba(99,102,241,.62)"]],
-    }
     quiet = {"visible": False, "fixedrange": True}
-    return [tile], {"xaxis": quiet, "yaxis": {**quiet, "autorange": "reversed"}}
+    return [quadrants(counts, texts)], {"xaxis": quiet, "yaxis": {**quiet, "autorange": "reversed"}}
 
 
 def _tile(line: Figure | None, column: str) -> str:
