@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from cli.workers import LAKE, PEOPLE
 from schemas.settings import Settings
 
 Row = dict[str, Any]
@@ -86,6 +87,11 @@ class LivePipeline:
             worker = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environ or {})})  # noqa: S603
         self.workers.append(worker)
         return worker
+
+    def start_all(self) -> None:
+        """Start the processes that `kith up` starts: one worker for the people, one for the lake."""
+        for stages in (PEOPLE, LAKE):
+            self.start_worker(stages)
 
     def stop_worker(self, worker: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         """Signal a worker and wait for its end; return its exit code."""

@@ -6,7 +6,7 @@ mere keyed count exactly once with Kafka Streams, 105,000 events a second at 13 
 - the whole path: one worker with all stages works off a backlog, by the events' clock;
 - each stage alone on the same kind of events, so that its CPU is exact: events by new people (all go to the resolver)
   and by known ones;
-- from publishing to profile and trigger at half that speed, by the clock of the day.
+- from publishing to profile and trigger at half that speed, by the clock of the day, with the processes of `kith up`.
 """
 
 import argparse
@@ -106,7 +106,7 @@ class Bench:
         """Publish at a steady rate and return what to print."""
         with self.pipeline("latency", "live") as live:
             connection = Connection(live.settings.kafka)
-            live.start_worker()
+            live.start_all()
             introduce(connection, people)
             live.wait(600)
             found = measure(live.settings.kafka, people, rate, seconds)

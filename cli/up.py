@@ -15,7 +15,7 @@ from cli.interrupts import Interrupts
 from cli.kafka import DEFAULT_PORT, Fetching
 from cli.status import Status, Watcher
 from cli.terminal import Terminal
-from cli.workers import Workers
+from cli.workers import LAKE, PEOPLE, Workers
 from deploy.kafka_local import LocalKafka
 from deploy.ports import is_free
 from schemas.errors import StateError
@@ -37,7 +37,9 @@ MOST_RULES = 4
 @click.command()
 @config_option
 @click.option("--broker", metavar="HOST:PORT", help="Use this Kafka instead of starting one.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to run.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes, besides the lake's."
+)
 @click.option(
     "--clock",
     type=click.Choice(["live", "events"]),
@@ -125,7 +127,7 @@ def _tell(text: str) -> None:
 
 
 def _headline(settings: Settings, own: Settings, group: Workers) -> list[str]:
-    address = next(iter(group.addresses().values()), None)
+    address = next((each for name, each in group.addresses().items() if not name.startswith(LAKE)), None)
     lines = [f"Kafka     {settings.kafka.brokers}", f"log       {group.log}"]
     if address is not None:
         lines.insert(1, f"profiles  http://{address}/profiles/KIND/VALUE")
@@ -181,7 +183,7 @@ class Display:
         restarts = f", {group.restarts} started again" if group.restarts else ""
         return [
             ("up", str(timedelta(seconds=int(time.monotonic() - self._began_at)))),
-            ("workers", f"{group.running} of {group.count}{restarts}"),
+            ("workers", f"{group.running(PEOPLE)} of {group.count}, lake {group.running(LAKE)} of 1{restarts}"),
             ("events", f"{status.events:,} ({status.per_s:,.0f}/s)"),
             ("people", f"{status.people:,}"),
             ("fired", _counts(status.fired)),

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 import click
 
+from cli.worker import STAGES
 from schemas.errors import ConfigError, StateError, TransientError
 from schemas.settings import Settings
 
@@ -34,11 +35,17 @@ ANSWER_S = 2.0
 LOG_BYTES = 32 << 20
 """A longer log is begun anew at the next start, the old one kept beside it."""
 
+LAKE = "lake"
+"""The stage that has a process of its own: its bursts of work would hold up the others in one process with them."""
+
+PEOPLE = ",".join(stage for stage in STAGES if stage != LAKE)
+
 
 class Place:
     """One worker to be: its process, or when to start the next one."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: str) -> None:
+        self.stages = stages
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self.log_mark = 0
@@ -47,7 +54,7 @@ class Place:
 
 
 class Workers:
-    """So many workers, which write to one log. As a context manager they are started, and stopped at the end.
+    """So many workers, and one for the lake, with one log. Entering starts them, leaving stops them.
 
     `settings` are those of `config` and the environment but for the brokers, which `settings` has. `tell` is told what
     happens to them, `hurry` asked whether to kill them instead of waiting for their end.
@@ -73,7 +80,7 @@ class Workers:
         self._command = [sys.executable, "-P", "-m", "cli.main", "worker", "--clock", clock, "--until-eof"]
         if config is not None:
             self._command += ["--config", str(config.absolute())]
-        self._places = [Place() for _ in range(count)]
+        self._places = [*(Place(PEOPLE) for _ in range(count)), Place(LAKE)]
         self._output: IO[bytes] | None = None
         self._began_at = time.time()
 
@@ -95,10 +102,10 @@ class Workers:
     ) -> None:
         self._stop()
 
-    @property
-    def running(self) -> int:
-        """How many run now."""
-        return sum(place.process is not None and place.process.poll() is None for place in self._places)
+    def running(self, stages: str) -> int:
+        """Return how many of those with these stages run now."""
+        places = [place for place in self._places if place.stages == stages]
+        return sum(place.process is not None and place.process.poll() is None for place in places)
 
     def watch(self) -> None:
         """Start again what has ended. Raises ConfigError if that would not help, with what the worker said."""
@@ -118,7 +125,7 @@ class Workers:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             addresses = self.addresses()
-            if len(addresses) >= self.count and all(map(is_ready, addresses.values())):
+            if len(addresses) >= len(self._places) and all(map(is_ready, addresses.values())):
                 for place in self._places:
                     place.failures = 0
                 return True
@@ -132,7 +139,7 @@ class Workers:
     def addresses(self) -> dict[str, str]:
         """Return `HOST:PORT` of the HTTP side of those that have told it, by the name of their folder."""
         found = {}
-        for path in self.data.glob("worker-*/address"):
+        for path in self.data.glob("*/address"):
             with suppress(OSError):
                 if path.stat().st_mtime >= self._began_at - 0.1:  # a file's time is that of the last tick
                     found[path.parent.name] = path.read_text(encoding="ascii").strip()
@@ -143,7 +150,7 @@ class Workers:
         place.started_at = time.monotonic()
         # A session of its own: Ctrl-C in the terminal is for us, and we stop the workers. The pipe tells of our end.
         place.process = subprocess.Popen(  # noqa: S603
-            self._command,
+            [*self._command, "--stages", place.stages],
             env=self._environ,
             stdin=subprocess.PIPE,
             stdout=self._output,

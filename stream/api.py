@@ -67,6 +67,10 @@ class Served(Protocol):
     def connection(self) -> Connection: ...  # noqa: D102
 
     @property
+    def follows(self) -> bool:
+        """Whether the worker keeps a copy of the identity graph; else it asks those that do."""
+
+    @property
     def view(self) -> GraphView | None:
         """The copy of the identity graph, None until it is complete."""
 
@@ -222,12 +226,16 @@ class ApiServer:
             raise _AnswerError(
                 400, f"{value}: is not a usable {kind}: invalid, or blocked because it identifies nobody"
             )
+        if not self._served.follows:
+            return await self._elsewhere(request)
         one_id = self._view().one_id(ident)
         if one_id is None:
             raise _AnswerError(404, f"nobody has {ident}")
         return await self._profile(request, one_id)
 
     async def _by_one_id(self, request: web.Request) -> web.StreamResponse:
+        if not self._served.follows:
+            return await self._elsewhere(request)
         one_id = request.match_info["one_id"]
         return await self._profile(request, self._view().follow(one_id) or one_id)
 
@@ -236,6 +244,14 @@ class ApiServer:
         if view is None or not self._served.partitions:
             raise _AnswerError(503, "the worker is still reading the identity graph")
         return view
+
+    async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
+        """Hand a question on to a worker that has people, as if it had been asked: it may have to ask another one."""
+        for owner in await asyncio.to_thread(self._owners.everybody):
+            answer = await self._forward(request, owner, final=False)
+            if answer is not None:
+                return answer
+        raise _AnswerError(503, "no worker that has people answers just now")
 
     async def _profile(self, request: web.Request, one_id: str) -> web.StreamResponse:
         partition = partition_of(one_id, self._served.partitions)
@@ -282,14 +298,19 @@ class ApiServer:
         }
         return self._public.profile(person, now_ms)[:-1] + b"," + _json(added)[1:]
 
-    async def _forward(self, request: web.Request, owner: str) -> web.StreamResponse | None:
-        """Ask another worker; None if it cannot be reached, or does not have the partition either."""
+    async def _forward(self, request: web.Request, owner: str, *, final: bool = True) -> web.StreamResponse | None:
+        """Ask another worker; None if it cannot be reached, or does not have the partition either.
+
+        If this is `final` that one is not to ask yet another.
+        """
         if self._client is None:
             self._client = ClientSession(timeout=ClientTimeout(total=FORWARD_S), auto_decompress=False)
         headers = {name: request.headers[name] for name in ("Authorization", "X-API-Key") if name in request.headers}
+        if final:
+            headers[FORWARDED] = "1"
         url = URL(f"http://{owner}{request.raw_path}", encoded=True)
         try:
-            async with self._client.get(url, headers={**headers, FORWARDED: "1"}, allow_redirects=False) as answer:
+            async with self._client.get(url, headers=headers, allow_redirects=False) as answer:
                 body = await answer.read()
         except (ClientError, TimeoutError) as error:
             log.info("worker %s cannot be asked: %s", owner, error)

@@ -46,11 +46,18 @@ class Owners:
         What was asked after `since` (of `time.monotonic`) and within the last second is not asked again. Raises
         TransientError if Kafka does not answer.
         """
+        return self._fresh(since).get(partition)
+
+    def everybody(self) -> list[str]:
+        """Return the addresses of all that have a partition. Raises TransientError if Kafka does not answer."""
+        return sorted(set(self._fresh(float("-inf")).values()))
+
+    def _fresh(self, since: float) -> dict[int, str]:
         with self._lock:  # those who wait here take the answer of the one who asks
             if self._asked_at <= since or time.monotonic() - self._asked_at > FRESH_S:
                 self._addresses = self._ask()
                 self._asked_at = time.monotonic()
-            return self._addresses.get(partition)
+            return self._addresses
 
     def _ask(self) -> dict[int, str]:
         if self._admin is None:

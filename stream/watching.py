@@ -54,6 +54,11 @@ class Watch:
         return self._worker.connection
 
     @property
+    def follows(self) -> bool:
+        """Whether the worker keeps a copy of the identity graph, as those do that have people."""
+        return self._worker.follows
+
+    @property
     def view(self) -> GraphView | None:
         """The copy of the identity graph, None until it is complete."""
         follower = self._worker.follower
@@ -83,7 +88,7 @@ class Watch:
 
     def problems(self) -> list[str]:
         """Return what keeps the worker from being ready, in words."""
-        if self.view is None:
+        if self.follows and self.view is None:
             return ["the copy of the identity graph is not complete yet"]
         found = []
         for runner in list(self._worker.runners):
@@ -98,7 +103,7 @@ class Watch:
             elif self._worker.metrics.uncommitted_s(runner.name) > SILENT_S:
                 found.append(f"stage {runner.name} waits for a commit that does not end")
         lake = self._worker.lake
-        if lake is not None and lake.opening:
+        if "lake" in self._worker.stages and (lake is None or lake.opening):
             found.append("stage lake takes its partitions")
         return found
 

@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 STAGES = ("identify", "resolve", "profile", "control", "lake")
 """What a worker can run; `control` is the low-volume work: commands, alarms, webhooks."""
 
+PEOPLE = frozenset({"identify", "resolve", "profile"})
+"""The stages beside which a worker keeps a copy of the identity graph."""
+
 MAX_RESTARTS = 30
 """Fresh starts in a row, without a minute of health between them, after which a worker gives up."""
 
@@ -63,6 +66,7 @@ class Worker:
     def __init__(self, settings: Settings, stages: Sequence[str] = STAGES, clock: Clock = "live") -> None:
         self.settings = settings
         self.stages = tuple(stages)
+        self.follows = not PEOPLE.isdisjoint(stages)
         self.clock = clock
         self.connection = Connection(settings.kafka)
         self.metrics = Metrics()
@@ -105,8 +109,10 @@ class Worker:
         settings, connection = self.settings, self.connection
         engine = Engine(ruleset, settings)
         partitions = self._partitions()
-        view = GraphView(folder / "graph", settings.worker.identifiers_in_memory)
-        self.follower = Follower(connection, view, partitions["identity.graph"], self.failed)
+        view = None
+        if self.follows:
+            view = GraphView(folder / "graph", settings.worker.identifiers_in_memory)
+            self.follower = Follower(connection, view, partitions["identity.graph"], self.failed)
         watch = Watch(self)
         api = ApiServer(settings, self.metrics, watch)
         address = api.start()
@@ -116,7 +122,7 @@ class Worker:
         works: list[Any] = []
         live = self.clock == "live"
         people = partitions["events.identified"]
-        if "identify" in self.stages:
+        if "identify" in self.stages and view is not None:
             works.append(IdentifyWork(settings, connection, view, self.metrics, people, live))
         if "resolve" in self.stages:
             self.resolve = ResolveWork(settings, connection, self.metrics, people, partitions["identity.graph"], folder)
@@ -166,10 +172,10 @@ class Worker:
 
     async def _start(self, ready: asyncio.Event) -> None:
         """Start reading once the app's agents listen and the copy of the graph is complete."""
-        assert self.follower is not None  # noqa: S101  made before
-        self.follower.start()
+        if self.follower is not None:
+            self.follower.start()
         await ready.wait()
-        while not self.follower.ready.is_set():
+        while self.follower is not None and not self.follower.ready.is_set():
             await asyncio.sleep(0.02)
         gc.collect()
         gc.freeze()
@@ -208,7 +214,7 @@ class Worker:
             stopping.cancel()
             healthy.cancel()
 
-    async def _shut_down(self, api: ApiServer, watch: Watch, view: GraphView) -> None:
+    async def _shut_down(self, api: ApiServer, watch: Watch, view: GraphView | None) -> None:
         loop = asyncio.get_running_loop()
         if self._error is None:
             log.info("worker %s stops", self.name)
@@ -224,7 +230,7 @@ class Worker:
             await loop.run_in_executor(None, self.follower.stop)
         await loop.run_in_executor(None, watch.stop)
         await loop.run_in_executor(None, api.stop)
-        if self._error is None:
+        if self._error is None and view is not None:
             view.close()  # else the stages are still at it, and would take every event for one that breaks them
 
     def failed(self, error: BaseException) -> None:
@@ -255,10 +261,14 @@ class Worker:
         return counts
 
     def _take_slot(self) -> tuple[Path, str]:
-        """Return the folder and the name of this worker: of the first place in the data folder that nobody holds."""
+        """Return the folder and the name of this worker: of the first place in the data folder that nobody holds.
+
+        Those that keep no people have places of their own, so that the others find their stores again.
+        """
         data = Path(self.settings.worker.data).absolute()
+        kind = "worker" if self.follows else "-".join(sorted(self.stages))
         for number in range(1000):
-            folder = data / f"worker-{number}"
+            folder = data / f"{kind}-{number}"
             folder.mkdir(parents=True, exist_ok=True)
             slot = (folder / "lock").open("w")
             try:
@@ -267,7 +277,8 @@ class Worker:
                 slot.close()
                 continue
             self._slot = slot
-            return folder, f"{socket.gethostname()}-{zlib.crc32(str(data).encode()):08x}-{number}"
+            place = f"{number}" if self.follows else folder.name
+            return folder, f"{socket.gethostname()}-{zlib.crc32(str(data).encode()):08x}-{place}"
         raise ConfigError(f"worker.data: a thousand workers hold a place in {data}")
 
 

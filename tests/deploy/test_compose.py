@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cli.main import main
+from cli.worker import STAGES
 from deploy.broker_config import Ports, node_properties
 from deploy.jars import kafka_version
 from schemas.load import load_settings
@@ -28,7 +29,7 @@ def settings_of(service: str) -> Settings:
     return load_settings(None, told)
 
 
-@pytest.mark.parametrize("service", ["topics", "worker"])
+@pytest.mark.parametrize("service", ["topics", "worker", "lake"])
 def test_every_variable_is_a_setting_and_names_the_kafka_inside(service: str) -> None:
     settings = settings_of(service)
     host, _, port = settings.kafka.brokers.partition(":")
@@ -44,14 +45,25 @@ def test_a_worker_listens_where_it_says_and_has_a_key() -> None:
     assert api.key_variable in SERVICES["worker"]["environment"]
     assert f":{api.port}/health" in SERVICES["worker"]["healthcheck"]["test"][-1]
     assert f"EXPOSE {api.port}\n" in DOCKERFILE
-    assert SERVICES["worker"]["volumes"] == ["/data"]
+
+
+def test_every_stage_runs_and_all_that_read_the_lake_see_the_one_that_is_written() -> None:
+    commands = [SERVICES[service]["command"] for service in ("worker", "lake")]
+    stages = [command[0].partition("=")[2].split(",") for command in commands]
+    assert sorted([*stages[0], *stages[1]]) == sorted(STAGES)
+    for service in ("worker", "lake"):
+        assert SERVICES[service]["volumes"] == ["/data", f"lake:{settings_of(service).lake.url}"]
+    assert "lake" in COMPOSE["volumes"]
+    assert "mkdir /data /lake && chown kith /data /lake" in DOCKERFILE
 
 
 def words() -> list[list[str]]:
     """Every call of kith in the file."""
-    called = re.findall(r"exec kith ([a-z -]+)", " ".join(SERVICES["worker"]["entrypoint"]))
-    assert called
-    return [SERVICES["topics"]["command"], *(words.split() for words in called)]
+    found = [SERVICES["topics"]["command"]]
+    for service in ("worker", "lake"):
+        (called,) = re.findall(r"exec kith (.+)", SERVICES[service]["entrypoint"][-1])
+        found.append([*called.replace("$$0", "").split(), *SERVICES[service]["command"]])
+    return found
 
 
 @pytest.mark.parametrize("call", words())
@@ -61,7 +73,7 @@ def test_every_command_exists(call: list[str]) -> None:
         context = click.Context(main)
         if word.startswith("-"):
             assert command is not None
-            assert word in {option for parameter in command.params for option in parameter.opts}
+            assert word.partition("=")[0] in {option for parameter in command.params for option in parameter.opts}
         else:
             assert isinstance(command, click.Group)
             command = command.get_command(context, word)

@@ -98,6 +98,23 @@ def test_any_worker_answers_for_everybody_also_after_partitions_moved(
             assert everybody(api) == [200] * len(IDENTS)
 
 
+def test_a_worker_without_people_asks_those_that_have_them(
+    settings: Settings, connection: Connection, stores: dict[int, object]
+) -> None:
+    with workers(settings, connection, 2, {"API_KEY": "k"}) as (apis, join), ExitStack() as stack:
+        (lake,) = stack.enter_context(serving(settings, OneWorker(settings, None), environ={"API_KEY": "k"}))
+        status, told, _ = lake.get("/profiles/external_id/C0", X_API_Key="k")
+        assert (status, told["error"]) == (503, "no worker that has people answers just now")
+        for api in apis:
+            join(api, stores)
+        wait(lambda: shared(apis))
+        time.sleep(1)  # what it was told before counts no longer
+        assert everybody(lake, X_API_Key="k") == [200] * len(IDENTS)
+        assert lake.get(f"/profiles/one_id/{name(IDENTS[0])}", X_API_Key="k")[1]["one_id"] == name(IDENTS[0])
+        assert lake.get("/profiles/external_id/nobody", X_API_Key="k")[0] == 404
+        assert everybody(lake) == [401] * len(IDENTS)
+
+
 def test_a_worker_that_does_not_answer_is_not_waited_for_long(
     settings: Settings, connection: Connection, stores: dict[int, object]
 ) -> None:

@@ -162,12 +162,12 @@ def test_it_starts_everything_shows_profiles_and_triggers_stops_cleanly_and_keep
         assert fired is not None, running.all()
         assert (fired["rule"], fired["outcome"]) == ("low-score", "fired")
         running.said(
-            r"workers 1 of 1 · events 3 .* people 1 · fired 1 \(low-score 1\) · dead letters 0 · lag 0 · clock \d"
+            r"workers 1 of 1, lake 1 of 1 · events 3 .* people 1 · fired 1 \(low-score 1\) · dead letters 0 · lag 0 "
+            r"· clock \d"
         )
 
-        (worker,) = running.workers()
-        worker.kill()
-        running.said(r"workers 1 of 1, 1 started again")
+        next(worker for worker in running.workers() if "lake" not in worker.cmdline()).kill()
+        running.said(r"workers 1 of 1, lake 1 of 1, 1 started again")
         assert "a worker was ended by SIGKILL; it is started again" in running.err.read_text()
         publish(brokers, "events.chat", "chat.started", 1, time.time(), conversation_id="c1")
         running.said(r"people 1 .* lag 0")
@@ -178,7 +178,7 @@ def test_it_starts_everything_shows_profiles_and_triggers_stops_cleanly_and_keep
         api = running.said(r"^profiles +(http://[^/]+)/")[1]
         assert running.said(r"^Kafka +(\S+)$")[1] == brokers
         wait_for(lambda: with_events(api, 4), running.all)
-        assert len(running.workers()) == 2
+        assert len(running.workers()) == 3
         running.stop(signal.SIGTERM)
 
 
@@ -188,9 +188,9 @@ def test_another_kafka_is_used_and_left_alone_and_no_worker_outlives_a_killed_up
     config(tmp_path, prefix="up-test.", replication=1)
     with up(tmp_path, "--broker", kafka.bootstrap, "--clock", "events") as running:
         running.said(r"^profiles +http")
-        running.said(r"workers 1 of 1 .* clock of the events")
+        running.said(r"workers 1 of 1, lake 1 of 1 .* clock of the events")
         workers = running.workers()
-        assert len(workers) == 1
+        assert len(workers) == 2
         running.process.kill()
         running.process.wait()
         _, alive = psutil.wait_procs(workers, timeout=60)

@@ -48,9 +48,10 @@ def view_of(idents: dict[str, str], aliases: Mapping[str, str] = {}) -> GraphVie
 class OneWorker:
     """What the API is told of its worker."""
 
-    def __init__(self, settings: Settings, view: GraphView) -> None:
+    def __init__(self, settings: Settings, view: GraphView | None) -> None:
         self.connection = Connection(settings.kafka)
-        self.view: GraphView | None = view
+        self.follows = view is not None
+        self.view = view
         self.partitions = PARTITIONS
         self.stores: dict[int, Store] = {}
         self.wrong: list[str] = []
