@@ -228,6 +228,9 @@ class Broker:
 
     def _unreached(self, why: str) -> TransientError:
         self._admin.poll(0)
+        # After an outage of some seconds now and then one of librdkafka's clients does not look for the brokers again.
+        self._admin = AdminClient(self._options)
+        self.close()
         return TransientError(f"Kafka at {self._address} cannot be reached: {self._said or why}")
 
     def _listen(self, error: KafkaError) -> None:

@@ -67,6 +67,7 @@ class Owners:
             (future,) = self._admin.describe_consumer_groups([self._group], request_timeout=ANSWER_S).values()
             group = future.result(ANSWER_S)
         except (KafkaException, TimeoutError) as error:
+            self._admin = None  # a new one, since not every client finds back to a Kafka that was away
             raise TransientError(f"Kafka does not tell who is in {self._group}: {error}") from None
         return {
             place.partition: member.client_id.rpartition("@")[2]

@@ -1,5 +1,6 @@
 """The audit finds each kind of planted fault, and nothing where nothing is wrong."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from profiles.fold import Folder
 from profiles.part import Part
 from schemas.event import Event
 from schemas.settings import Settings
+from schemas.times import parse_rfc3339
 from stream.audit import Verdict, verify
 from stream.audit_live import mark_id
 from stream.person import Person, freeze, thaw
@@ -77,6 +79,33 @@ def test_late_events_are_named_and_are_no_difference(tmp_path: Path) -> None:
     verdict = verify(store, SETTINGS)
     assert [each.text for each in verdict.found.kept] == []
     assert verdict.found.explained["triggers across a late event"] > 10
+
+
+def test_a_year_that_was_decided_for_another_birthday_across_a_late_event_is_no_difference(tmp_path: Path) -> None:
+    def line(number: int, kind: str, time: str, **data: object) -> bytes:
+        event = {"id": f"e{number}", "type": kind, "time": time, "source": "test", "data": data}
+        return json.dumps(event | {"identifiers": {"member_id": "M1"}}).encode()
+
+    lake = SmallLake(SETTINGS)
+    lake.publish(
+        [
+            line(1, "customer.consented", "2026-03-01T10:00:00+08:00", purpose="marketing", granted=True),
+            line(2, "customer.identified", "2026-03-01T10:00:00+08:00", traits={"birthday": "1990-03-10"}),
+        ]
+    )
+    lake.publish([line(3, "app.opened", "2026-03-12T10:00:00+08:00")])  # the tenth has been decided
+    lake.publish([line(4, "customer.identified", "2026-03-09T10:00:00+08:00", traits={"birthday": "1990-06-01"})])
+    lake.profiles()
+    lake.advance(parse_rfc3339("2026-07-01T00:00:00+08:00"))
+    store = lake.write(tmp_path / "lake")
+    days = [str(row["due_at"])[:10] for row in rows(store, "triggers") if row["rule"] == "birthday"]
+    assert days == ["2026-03-10"]
+    verdict = verify(store, SETTINGS)
+    assert [each.text for each in verdict.found.kept] == []
+    assert verdict.found.explained["triggers across a late event"] == 2
+
+    change(store, "triggers", lambda each: [row for row in each if row["rule"] != "birthday"])
+    assert any("birthday" in each.field for each in verify(store, SETTINGS).found.kept)  # nothing stands in its place
 
 
 # Faults: each is planted by changing rows of the lake, and returns whose it is
