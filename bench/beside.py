@@ -24,7 +24,6 @@ from bench.load import mixed, publish
 from bench.pipeline import LivePipeline
 from bench.speed import ALL, Bench
 from deploy.kafka_local import LocalKafka
-from stream.connection import Connection
 from stream.schedule import CHEAP
 
 _SUMS = "SELECT (SELECT sum(events) FROM people), (SELECT count(*) FROM events WHERE part IS NOT NULL)"
@@ -120,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
         speeds: dict[bool, list[float]] = {False: [], True: []}
         with bench.pipeline("beside") as live:
             out = Path(folder) / "out"
-            snapshots, connection = Snapshots(live, out), Connection(live.settings.kafka)
+            snapshots, connection = Snapshots(live, out), live.connection
             publish(connection, rounds[0])
             bench.run(live, ALL, None)
             snapshots.make()

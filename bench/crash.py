@@ -28,6 +28,7 @@ from bench.pipeline import LivePipeline, differences, rows
 from bench.proxy import Proxy, proxied
 from deploy.kafka_local import LocalKafka
 from ingest.generator import generate
+from schemas.errors import TransientError
 from schemas.settings import Settings
 from stream.broker import Broker
 from stream.connection import Connection
@@ -130,10 +131,10 @@ class CrashRun:
             try:
                 live.publish(lines)
                 return
-            except RuntimeError as error:
+            except TransientError as error:
                 if not left:
                     raise
-                print("published again:", str(error).splitlines()[1][:200], flush=True)
+                print(f"published again: {error}"[:200], flush=True)
 
     def _happen(self, live: LivePipeline, what: str) -> None:
         self.done[what] += 1

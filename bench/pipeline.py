@@ -20,8 +20,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from cli.replay import parse_until
 from cli.workers import LAKE, PEOPLE
+from schemas.errors import KithError
 from schemas.settings import Settings
+from stream.clock_command import advance
+from stream.connection import Connection
+from stream.lag import wait
+from stream.publish import publish
 
 Row = dict[str, Any]
 
@@ -35,6 +41,7 @@ class LivePipeline:
     def __init__(self, settings: Settings, folder: Path, clock: str = "events") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.settings = settings
+        self.connection = Connection(settings.kafka)
         self.folder = folder
         self.clock = clock
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -101,18 +108,22 @@ class LivePipeline:
         return code
 
     def publish(self, lines: Iterable[bytes]) -> None:
-        """Publish event lines in this order."""
+        """Publish event lines in this order. Raises TransientError if Kafka does not take them."""
         path = self.folder / f"publish-{time.monotonic_ns()}.jsonl"
         path.write_bytes(b"".join(line.rstrip(b"\n") + b"\n" for line in lines))
-        self.kith("publish", str(path))
+        publish(self.connection, self.settings, [str(path)])
 
     def wait(self, timeout_s: float = 300) -> None:
-        """Return when all is worked off."""
-        self.kith("lag", "--wait", "--timeout", f"{timeout_s:.0f}", timeout=timeout_s + 60)
+        """Return when all is worked off. Raises RuntimeError with what the workers said last if that takes longer."""
+        try:
+            wait(self.connection, timeout_s)
+        except KithError as error:
+            raise RuntimeError(f"{error}\n{self.tail()}") from error
 
     def advance(self, to_ms: int | str) -> None:
         """Move everybody's clock on."""
-        self.kith("clock", "advance", str(to_ms))
+        advance(self.connection, parse_until(str(to_ms), "to_ms"))
+        self.wait()
 
     def export(self, out: Path) -> Path:
         """Write the live state as the tables of a replay."""

@@ -38,7 +38,7 @@ class Restarts:
     def __init__(self, live: LivePipeline, kafka: LocalKafka) -> None:
         self._live = live
         self._kafka = kafka
-        self._connection = Connection(live.settings.kafka)
+        self._connection = live.connection
         self._events = 0
         self._data = Path(live.settings.worker.data) / "worker-0"
 

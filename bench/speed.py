@@ -25,7 +25,6 @@ from bench.measure import Stretch, Watched
 from bench.pipeline import LivePipeline
 from deploy.kafka_local import LocalKafka
 from schemas.settings import Settings
-from stream.connection import Connection
 from stream.reading import read_topics
 
 STREAMS_PER_S = 105_000
@@ -74,7 +73,7 @@ class Bench:
         found = []
         for number in range(runs):
             with self.pipeline(f"whole{number}") as live:
-                connection = Connection(live.settings.kafka)
+                connection = live.connection
                 publish(connection, events)
                 self.ceiling(live.settings.kafka.prefix)
                 found.append(self.run(live, ALL, None))
@@ -87,7 +86,7 @@ class Bench:
         new, known = new_and_known(people)
         found: dict[str, dict[str, Stretch]] = {}
         with self.pipeline("alone") as live:
-            connection = Connection(live.settings.kafka)
+            connection = live.connection
             for name, events in (("new", new), ("known", known)):
                 publish(connection, events)
                 stages = ALL if name == "new" else ("identify", "profile")
@@ -98,14 +97,14 @@ class Bench:
         """Run a worker until it has worked off everything, and stop it."""
         worker = live.start_worker(option)
         watched = Watched(live, worker, self.kafka.pids.values())
-        stretch = watched.work_off(Connection(live.settings.kafka), stages)
+        stretch = watched.work_off(live.connection, stages)
         live.stop_worker(worker)
         return stretch
 
     def latency(self, people: int, rate: float, seconds: float) -> list[str]:
         """Publish at a steady rate and return what to print."""
         with self.pipeline("latency", "live") as live:
-            connection = Connection(live.settings.kafka)
+            connection = live.connection
             live.start_all()
             introduce(connection, people)
             live.wait(600)

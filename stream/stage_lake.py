@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec.structs import replace
 
-from lake import catalogue, compact
+from lake import catalogue
 from lake.catalogue import SETTLED_MS, DataFile, Listing, Told
 from lake.rows import TOPICS, TRIGGERS, Read, Rows
 from lake.store import LakeStore
@@ -399,6 +399,8 @@ class LakeStage:
             self._to_compact = list(self._chunks)
 
     def _compact(self, place: Place) -> None:
+        from lake import compact  # takes half a second of a worker's start, and is needed once an hour
+
         bare = self._connection.bare(place[0]), place[1]
         chosen = compact.groups([catalogue.read(self._store, *bare)], least=SMALL_FILES)
         if chosen:

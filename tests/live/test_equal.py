@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.pipeline import LivePipeline, differences
+from cli.workers import PEOPLE
 from ingest.admit import Admission
 from ingest.generator import generate
 from schemas.errors import InvalidEvent
@@ -82,7 +83,7 @@ def test_triggers_are_those_of_the_replay_when_no_event_of_a_person_overtakes_an
     until_ms = max(filter(None, map(time_of, lines))) + 40 * DAY_MS
     expected = replayed(lines, tmp_path, settings, until_ms)
     with LivePipeline(settings, tmp_path / "live") as live:
-        live.start_worker()
+        live.start_worker(PEOPLE)  # the lake would be waited for in every round
         for batch in rounds(lines):
             live.publish(batch)
             live.wait()

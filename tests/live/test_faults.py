@@ -60,10 +60,6 @@ def test_a_cut_connection_loses_and_doubles_nothing(tmp_path: Path) -> None:
 # The broker
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: now and then nothing fires within a minute of a restart of Kafka",
-)
 def test_triggers_fire_in_time_and_waiting_goes_on_after_kafka_was_started_again(tmp_path: Path) -> None:
     with LocalKafka(tmp_path / "kafka", guarded=True) as kafka:
         settings = Settings.model_validate(
@@ -85,9 +81,15 @@ def test_triggers_fire_in_time_and_waiting_goes_on_after_kafka_was_started_again
                 due_ms = now_ms() + 15_000
                 send(connection, "events.customer", cart("A", due_ms - DAY_MS))
                 live.wait()
-                kafka.restart()
+                went_s = time.time()
+                assert kafka.restart() == settings.kafka.brokers
+                back_s = time.time()
                 wait(lambda: reminders.of("cart-A"), 60)
-            assert 0 <= reminders.of("cart-A")[0][0] - due_ms / 1000 < 5
+            late_s = reminders.of("cart-A")[0][0] - max(due_ms / 1000, back_s)
+            # Members whose session ended meanwhile join anew, and the group waits a session for their former selves.
+            session_over = back_s - went_s > 5
+            assert reminders.of("cart-A")[0][0] >= due_ms / 1000
+            assert late_s < (20 if session_over else 5)
 
 
 # The disk

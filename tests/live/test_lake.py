@@ -97,6 +97,8 @@ def test_killed_at_every_point_it_has_each_message_once(
     settings: Settings, connection: Connection, tmp_path: Path
 ) -> None:
     r = random.Random(3)
+    # The next one waits for the partitions of one that died until its session is over.
+    settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"session_timeout": "3s"})})
     with LivePipeline(settings, tmp_path / "live") as live:
         filled(live, 1_000, seed=8)
         died = 0
