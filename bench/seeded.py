@@ -82,7 +82,7 @@ def _models(settings: Settings) -> Iterator[Model]:
             event.source = Source("events.browse", 0, offset, event.time_ms, digest(encode_data(event)))
             pipeline.send(event)
         [person] = pipeline.stages[0].people.each()
-        person.tags = public.render(person, person.clock_ms).tags
+        person.tags, person.published_ms = public.render(person, person.clock_ms).tags, person.clock_ms
         yield Model(number, person.one_id.encode(), freeze(person), list(live.changed()))
 
 

@@ -158,7 +158,7 @@ def _models(settings: Settings, each: int) -> Iterator[Model]:
         one_id = person.one_id.encode()
         said += [(f"triggers.{firing.rule}", one_id, firing_message(firing)) for firing in firings]
         said += [("segments.changes", one_id, change) for change in rendered.changes]
-        person.tags = rendered.tags
+        person.tags, person.published_ms = rendered.tags, person.clock_ms
         said.append(("profiles.state", one_id, freeze(person)))
         said += [("identity.graph", key, value) for key, value in live.changed() if not key.startswith(b"\0")]
         yield Model(number, one_id, [firing.trigger_id.encode() for firing in firings], said)

@@ -182,15 +182,16 @@ class Workers:
         return "\n".join(line for line in lines[-20:] if " INFO " not in line) or f"nothing; see {self.log}"
 
     def _stop(self) -> None:
-        processes = [place.process for place in self._places if place.process is not None]
-        for process in processes:
-            process.terminate()
         deadline = time.monotonic() + STOP_S
-        while any(process.poll() is None for process in processes):
-            if self._hurry() or time.monotonic() > deadline:
-                for process in processes:
-                    process.kill()
-            time.sleep(0.02)
+        for stages in (PEOPLE, LAKE):  # the lake last, so that it has what the others say at their end
+            processes = [place.process for place in self._places if place.stages == stages and place.process]
+            for process in processes:
+                process.terminate()
+            while any(process.poll() is None for process in processes):
+                if self._hurry() or time.monotonic() > deadline:
+                    for process in processes:
+                        process.kill()
+                time.sleep(0.02)
         for place in self._places:
             self._forget(place)
         if self._output is not None:

@@ -193,7 +193,7 @@ class Audit:
     def _ranges(self, now_ms: int, by_events: bool) -> None:
         connection, settings = self.connection, self._settings
         expected.prepare(connection, settings, now_ms)
-        live = LiveTables(connection, settings, now_ms, by_events)
+        live = LiveTables(connection, settings, now_ms)
         connection.execute(triggers.DECIDED)
         connection.execute(state.MINE)
         [(total,)] = connection.execute("SELECT count(DISTINCT one_id) FROM owners").fetchall()
@@ -215,7 +215,7 @@ class Audit:
             profiles.compare(connection, self.found)
             state.compare_sightings(connection, self.found)
             state.compare_marks(connection, self.found)
-            state.compare_published(connection, self.found)
+            state.compare_published(connection, self.found, by_events)
             self._progress("profiles", live.people, total)
         self._progress("profiles", live.people, live.people)
 

@@ -4,7 +4,7 @@ People are read by ranges of their OneIDs, so that only some of them are in memo
 are sorted by key, so that each range reads its own part of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,66 +21,35 @@ from stream.exported_people import INBOX, parts_in
 from stream.person import Person, thaw
 from triggers.engine import trigger_id
 
-LAST_CLOCKS = 3
-LAST_INSTANTS = 5
-"""Commands of the clock, and instants at which parts moved or triggers were decided, of which any may have been the
-last that the stage had come to when it published a profile of a backfill."""
-
-WRITTEN_MS = 10_000
-"""By how much the timestamp of a published profile may be later than the instant it is as of."""
-
 _NEWEST = """
 WITH newest AS (
     SELECT partition, key, max("offset") AS place FROM lake_state s JOIN state_ends e USING (partition)
     WHERE s."offset" < e.place AND key >= encode(?) AND key < encode(?) GROUP BY ALL
 )
-SELECT decode(s.key), s.value, epoch_ms(s.written_at), p.written, p.clocks, p.moved
+SELECT decode(s.key), s.value, epoch_ms(s.written_at)
 FROM newest n JOIN lake_state s ON s.partition = n.partition AND s."offset" = n.place
-LEFT JOIN published_at p ON p.one_id = decode(s.key)
 WHERE s.key >= encode(?) AND s.key < encode(?) AND s.value IS NOT NULL ORDER BY s.key
-"""
-
-_PUBLISHED_AT = """
-CREATE OR REPLACE TABLE published_at AS
-WITH newest AS (
-    SELECT one_id, max(epoch_ms(written_at)) AS written FROM published_now GROUP BY one_id
-), clocked AS (
-    SELECT n.one_id, list(DISTINCT c.to_ms ORDER BY c.to_ms DESC)[:?] AS clocks
-    FROM newest n JOIN (SELECT DISTINCT to_ms, min(written) AS written FROM clocks GROUP BY to_ms) c
-    ON c.written <= n.written GROUP BY n.one_id
-), moved AS (
-    SELECT n.one_id, list(DISTINCT m.ms ORDER BY m.ms DESC)[:?] AS instants FROM newest n
-    JOIN (
-        SELECT giver AS one_id, at_ms AS ms, written FROM moves UNION ALL SELECT taker, at_ms, written FROM moves
-        UNION ALL
-        SELECT one_id, epoch_ms(decided_at), epoch_ms(written_at) FROM lake_triggers
-    ) m ON m.one_id = n.one_id AND m.written <= n.written GROUP BY n.one_id
-)
-SELECT n.one_id, n.written, coalesce(c.clocks, []) AS clocks, coalesce(m.instants, []) AS moved
-FROM newest n LEFT JOIN clocked c USING (one_id) LEFT JOIN moved m USING (one_id)
 """
 
 
 class LiveTables:
     """Writes the tables `LIVE_TABLES` of the people of one range into a folder, as Parquet files of their names.
 
-    `by_events`: the clock is that of a backfill. `now_ms`: the instant that profiles are derived for.
+    `now_ms`: the instant that profiles are derived for.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings, now_ms: int, by_events: bool) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings, now_ms: int) -> None:
         self._connection = connection
         self._settings = settings
         self._now_ms = now_ms
-        self._by_events = by_events
         self.people = 0
 
     def write(self, folder: Path, low: str, high: str) -> None:
         """Write the people whose OneIDs are from `low` up to, not including, `high`."""
-        self._connection.execute(_PUBLISHED_AT, [LAST_CLOCKS, LAST_INSTANTS])
         writers = {table.name: TableWriter(folder / f"{table.name}.parquet", table, 10_000) for table in LIVE_TABLES}
         try:
-            for one_id, value, stored_ms, written, clocks, moved in self._rows(low, high):
-                self._add(writers, thaw(one_id, bytes(value)), stored_ms, written, clocks or [], moved or [])
+            for one_id, value, stored_ms in self._rows(low, high):
+                self._add(writers, thaw(one_id, bytes(value)), stored_ms)
                 for writer in writers.values():
                     writer.flush_if_full()
         finally:
@@ -92,15 +61,7 @@ class LiveTables:
         while rows := cursor.fetchmany(1_000):
             yield from rows
 
-    def _add(
-        self,
-        writers: dict[str, TableWriter],
-        person: Person,
-        stored_ms: int,
-        written: int | None,
-        clocks: Sequence[int],
-        moved: Sequence[int],
-    ) -> None:
+    def _add(self, writers: dict[str, TableWriter], person: Person, stored_ms: int) -> None:
         self.people += 1
         one_id = person.one_id
         facts = person.facts(self._settings)
@@ -114,21 +75,10 @@ class LiveTables:
                 if mark.outcome <= EXPIRED:
                     row = (one_id, part.key, mark_id(key, part.key), key, OUTCOMES[mark.outcome], mark.at_ms)
                     writers["live_marks"].add(row)
-        states = (one_id, person.at_rest, person.unpublished, bool(person.parts), stored_ms)
+        states = (one_id, person.at_rest, person.unpublished, person.published_ms, bool(person.parts), stored_ms)
         writers["live_people"].add(states)
-        if written is not None and person.parts:
-            idents = facts.identifiers()
-            for instant in self._instants(person, facts.last_seen or 0, written, clocks, moved):
-                writers["live_then"].add((one_id, *derive(facts, instant, None), idents))
-
-    def _instants(
-        self, person: Person, last_ms: int, written: int, clocks: Sequence[int], moved: Sequence[int]
-    ) -> list[int]:
-        """Return the instants that a published profile may be as of."""
-        if not self._by_events:
-            return [written, written - WRITTEN_MS]
-        own = {last_ms, person.clock_ms, *moved}
-        return sorted({max(at, clock) for at in own for clock in (clocks or [0])})
+        if person.parts:
+            writers["live_then"].add((one_id, *derive(facts, person.published_ms, None), facts.identifiers()))
 
 
 def mark_id(key: str, part: str) -> str:

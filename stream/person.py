@@ -41,8 +41,9 @@ class Person:
     `clock_ms` is the latest instant the person has reached. `checks` says for each rule when it is to be looked at,
     `wake_ms` is the earliest of them.
 
-    Of the public profile: `tags` are the names last published, None before the first time; `refresh_ms` is when the
-    profile changes by itself; `unpublished` says that it has changed since it was published.
+    Of the public profile: `tags` are the names last published, None before the first time, and `published_ms` is the
+    instant they and the profile were as of; `refresh_ms` is when the profile changes by itself; `unpublished` says that
+    it has changed since it was published.
 
     `touched` and `stored` belong to whoever keeps the person in memory: `stored` is the entry that the store has of
     the person, None if that is not known.
@@ -55,6 +56,7 @@ class Person:
         "members",
         "one_id",
         "parts",
+        "published_ms",
         "queue",
         "refresh_ms",
         "stored",
@@ -75,6 +77,7 @@ class Person:
         self.checks: list[int] = []
         self.wake_ms = NEVER
         self.tags: tuple[str, ...] | None = None
+        self.published_ms = 0
         self.refresh_ms = NEVER
         self.unpublished = False
         self.touched = True
@@ -123,7 +126,7 @@ _HEAD = struct.Struct(">Bqqq")
 
 _read_head = _HEAD.unpack_from
 
-_VERSION = 1 << 4
+_VERSION = 2 << 4
 _UNPUBLISHED, _MOVING, _WAITING = 1, 2, 4
 
 
@@ -132,6 +135,7 @@ class _Rest(msgspec.Struct, array_like=True, gc=False):
 
     checks: list[int | None]
     tags: tuple[str, ...] | None
+    published_ms: int
     parts: list[Part]
 
 
@@ -140,6 +144,7 @@ class _Moving(msgspec.Struct, array_like=True, gc=False):
 
     checks: list[int | None]
     tags: tuple[str, ...] | None
+    published_ms: int
     parts: list[Part]
     members: list[str] | None
     queue: list[MoveItem | bytes] | None
@@ -157,7 +162,7 @@ def freeze(person: Person) -> bytes:
     parts = list(person.parts.values())
     flags = _VERSION | (_UNPUBLISHED if person.unpublished else 0)
     if person.queue is None and person.wait is None and person.members is person.parts:
-        body = _encode(_Rest(checks, person.tags, parts))
+        body = _encode(_Rest(checks, person.tags, person.published_ms, parts))
     else:
         flags |= _MOVING if person.wait is None else _MOVING | _WAITING
         body = _encode(_moving(person, checks, parts))
@@ -169,6 +174,7 @@ def _moving(person: Person, checks: list[int | None], parts: list[Part]) -> _Mov
     return _Moving(
         checks,
         person.tags,
+        person.published_ms,
         parts,
         sorted(members) if isinstance(members, set) else None,
         None if queue is None else [encode_event(item, None) if isinstance(item, Event) else item for item in queue],
@@ -194,6 +200,7 @@ def thaw(one_id: str, stored: bytes) -> Person:
         raise StateError(f"the stored state of {one_id} cannot be read ({error}): wipe the store") from None
     person.checks = [NEVER if check_ms is None else check_ms for check_ms in body.checks]
     person.tags = body.tags
+    person.published_ms = body.published_ms
     parts = person.parts
     for part in body.parts:
         parts[part.key] = part

@@ -330,6 +330,7 @@ class ProfileWork:
             profiles += 1
             changes += len(rendered.changes)
             person.tags = rendered.tags
+            person.published_ms = now_ms
             person.refresh_ms = rendered.refresh_ms if self._clock_ms is not None else NEVER
             person.unpublished = False
         stage.news.clear()

@@ -96,6 +96,16 @@ WHERE (s.tag IS NULL OR h.tag IS NULL) AND coalesce(s.one_id, h.one_id) NOT IN (
 ORDER BY 1, 2
 """
 
+AS_OF_MS = 10_000
+"""By how much the timestamp of a profile may differ from the time of day that it was as of."""
+
+_AS_OF = f"""
+SELECT p.one_id, epoch_ms(p.written_at), l.published_ms FROM published_now p JOIN live_people l USING (one_id)
+WHERE NOT p.gone AND sure(p.written_at) AND NOT l.unpublished AND p.one_id NOT IN (SELECT one_id FROM busy)
+    AND abs(epoch_ms(p.written_at) - l.published_ms) > {AS_OF_MS}
+ORDER BY 1
+"""  # noqa: S608  a constant
+
 _MISSING = """
 SELECT coalesce(l.one_id, p.one_id), l.one_id IS NOT NULL, p.one_id IS NOT NULL AND NOT p.gone
 FROM (FROM live_people WHERE has_parts) l FULL JOIN published_now p ON p.one_id = l.one_id
@@ -133,8 +143,13 @@ def compare_marks(connection: duckdb.DuckDBPyConnection, found: Found) -> None:
     found.compared["marks"] += count
 
 
-def compare_published(connection: duckdb.DuckDBPyConnection, found: Found) -> None:
-    """Compare the newest published profiles with the state, and the tags entered and left with their tags."""
+def compare_published(connection: duckdb.DuckDBPyConnection, found: Found, by_events: bool) -> None:
+    """Compare the newest published profiles with the state, and the tags entered and left with their tags.
+
+    `by_events`: the clock is that of a backfill; else the time of day when it is published is what a profile is as of.
+    """
+    for one_id, written, as_of in () if by_events else connection.execute(_AS_OF).fetchall():
+        found.add("published", one_id, "as of", as_of, written)
     for one_id, there, published in connection.execute(_MISSING).fetchall():
         found.add("published", one_id, "profile", _there(published), _there(there))
     [(count,)] = connection.execute("SELECT count(*) FROM published_now WHERE NOT gone").fetchall()
@@ -154,24 +169,20 @@ def compare_published(connection: duckdb.DuckDBPyConnection, found: Found) -> No
 
 
 def _stale() -> str:
-    """Return a query for columns of published profiles that are as the state says at none of the instants."""
+    """Return a query for columns of published profiles that are not as the state says."""
     rows = []
     for name in (*PUBLISHABLE, "identifiers"):
         live, then = f'p."{name}"', f't."{name}"'
         if name in TIMES:
             live, then = f"epoch_ms({live})", f"epoch_ms({then})"
         live, then = f"to_json({live})::VARCHAR", f"to_json({then})::VARCHAR"
-        same = f"bool_or({live} IS NOT DISTINCT FROM {then})"
-        if name == "clv_minor":  # it falls all the time, so it may be between two instants
-            same += " OR any_value(p.clv_minor) BETWEEN min(t.clv_minor) AND max(t.clv_minor)"
-        text = f"{{'name': '{name}', 'live': any_value({live}), 'state': any_value({then})}}"
-        rows.append(f"CASE WHEN NOT ({same}) THEN {text} END")
+        text = f"{{'name': '{name}', 'live': {live}, 'state': {then}}}"
+        rows.append(f"CASE WHEN {live} IS DISTINCT FROM {then} THEN {text} END")
     return f"""
 WITH judged AS (
     SELECT p.one_id, [{", ".join(rows)}] AS all_of
     FROM published_now p JOIN live_then t USING (one_id) JOIN live_people l USING (one_id)
     WHERE NOT p.gone AND sure(p.written_at) AND NOT l.unpublished AND p.one_id NOT IN (SELECT one_id FROM busy)
-    GROUP BY p.one_id
 )
 SELECT one_id, d.name, d.live, d.state FROM (SELECT one_id, unnest(all_of) AS d FROM judged) WHERE d IS NOT NULL
 ORDER BY one_id, d.name

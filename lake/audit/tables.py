@@ -18,7 +18,7 @@ PUBLISHABLE = tuple(column.name for column in PROFILES.columns[1:] if column.nam
 LIVE = Table("live", "Profiles by the state at the audit's instant", "", PROFILES.columns)
 LIVE_THEN = Table(
     "live_then",
-    "Profiles by the state at instants that the published profile may be as of",
+    "Profiles by the state at the instant that the published profile is as of",
     "",
     (*PROFILES.columns, Column("identifiers", _TEXTS, "", "")),
 )
@@ -37,6 +37,7 @@ LIVE_PEOPLE = _table(
     one_id=_TEXT,
     at_rest=pa.bool_(),
     unpublished=pa.bool_(),
+    published_ms=_MS,
     has_parts=pa.bool_(),
     written_ms=_MS,
 )

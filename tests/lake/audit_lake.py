@@ -66,7 +66,8 @@ class SmallLake(InProcess):
                 person = stage.people.get(one_id)
                 if person is None or not person.parts:
                     continue
-                rendered = self._public.render(person, max(stage.now_ms, person.clock_ms))
+                person.published_ms = max(stage.now_ms, person.clock_ms)
+                rendered = self._public.render(person, person.published_ms)
                 self._put("profiles", rendered.value, number, one_id.encode())
                 for change in rendered.changes:
                     self._put("segments.changes", change, number)

@@ -170,9 +170,12 @@ def test_it_starts_everything_shows_profiles_and_triggers_stops_cleanly_and_keep
         running.said(r"workers 1 of 1, lake 1 of 1, 1 started again")
         assert "a worker was ended by SIGKILL; it is started again" in running.err.read_text()
         publish(brokers, "events.chat", "chat.started", 1, time.time(), conversation_id="c1")
-        running.said(r"people 1 .* lag 0")
+        running.said(r"events 4 .* people 1 .* lag 0")
         running.stop(signal.SIGINT)
     assert running.err.read_text().splitlines()[-1] == "stopping Kafka ..."
+    command = [*KITH, "snapshot", "--config", "kith.yaml", "--out", "snapshot", "--json", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["events"] == 4  # the lake was stopped after the others
 
     with up(tmp_path, "--workers", "2") as running:
         api = running.said(r"^profiles +(http://[^/]+)/")[1]

@@ -315,6 +315,18 @@ def test_a_stale_profile_is_found(lake: LakeStore) -> None:
     assert "events" in found(verdict)["published", one_id]
 
 
+def test_a_profile_that_is_as_of_another_time_than_when_it_was_published_is_found(lake: LakeStore) -> None:
+    newest = {row["one_id"]: row for row in sorted(rows(lake, "profiles"), key=lambda row: row["offset"])}
+    by_day = [person for person in states(lake) if not newest[person.one_id]["gone"]]
+    for person in by_day:
+        person.published_ms = int(newest[person.one_id]["written_at"].timestamp() * 1000)
+    behind = by_day[5]
+    behind.published_ms -= 11_000
+    put(lake, *by_day)
+    verdict = verify(lake, SETTINGS, clock="live")
+    assert [each.one_id for each in verdict.found.kept if each.field == "as of"] == [behind.one_id]
+
+
 def test_a_wrong_sum_in_a_published_profile_is_found(lake: LakeStore) -> None:
     row = max((row for row in rows(lake, "profiles") if row["orders"]), key=lambda row: row["written_at"])
 

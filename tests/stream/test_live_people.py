@@ -32,6 +32,7 @@ LOOKS = st.fixed_dictionaries(
         "refresh_ms": TIMES,
         "unpublished": st.booleans(),
         "clock_ms": st.integers(0, 9),
+        "published_ms": st.integers(0, 9),
         "tags": st.none() | st.just(()) | st.just(("vip", "新客")),
         "wait": st.none() | st.just((3, {"email:a@x.cn"})),
     }
