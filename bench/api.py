@@ -36,6 +36,7 @@ KEY = "bench"
 class OneWorker:
     """What the API asks a worker: here one that has everybody in one partition."""
 
+    follows = True
     partitions = 1
 
     def __init__(self, settings: Settings, folder: Path) -> None:
