@@ -1,10 +1,10 @@
 """`python -m bench.restart [--people N]`: how long a worker with so many people takes to be at work again.
 
-Their state is written straight into Kafka (`bench.seeded`). Then one worker with all stages is started: from nothing
-but the changelogs; again after it was stopped; again after SIGKILL. Each time an event of a known person waits, and
-the times are until it is worked off and until the resolver has its graph too. Then the resolver alone, with the
-snapshot of its graph and without. Memory is the worker's at that time and at its most; a killed worker's place in its
-groups is free only after its session's end.
+Their state is written straight into Kafka (`bench.seeded`). Then one worker with all stages but the lake is started:
+from nothing but the changelogs; again after it was stopped; again after SIGKILL. Each time an event of a known person
+waits, and the times are until it is worked off and until the resolver has its graph too. Then the resolver alone,
+with the snapshot of its graph and without. Memory is the worker's at that time and at its most; a killed worker's
+place in its groups is free only after its session's end.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from bench.load import Publisher
 from bench.measure import Watched, disk_bytes
 from bench.pipeline import LivePipeline
 from bench.seeded import seed
+from cli.workers import PEOPLE
 from deploy.kafka_local import LocalKafka
 from schemas.settings import Settings
 from schemas.times import format_ms
@@ -47,7 +48,7 @@ class Restarts:
         self._publish()
         told = self._log_bytes()
         started = time.perf_counter()
-        worker = self._live.start_worker()
+        worker = self._live.start_worker(PEOPLE)
         watched = Watched(self._live, worker, [])
         ready_s = event_s = now = 0.0
         while not (ready_s and event_s and _RESOLVED.search(self._log_since(told))):
