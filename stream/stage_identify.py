@@ -22,11 +22,19 @@ from stream.wire import digest, encode_data, encode_event, partition_of
 AHEAD_MS = 86_400_000
 """How far ahead of the clock an event may be."""
 
+FOLLOW_S = 1.0
+"""Seconds for which, at least, a part's events follow one of it that went to the resolver.
+
+Else one that tells nothing new would overtake it, be counted first, and make it late or, of the same id, a conflict.
+"""
+
 RAW_TOPICS = tuple(topic.name for topic in TOPICS if topic.key == "publisher's choice")
 
 
 class IdentifyWork:
-    """Validates, normalises, looks up. It keeps nothing but the followed copy of the graph, which may be stale.
+    """Validates, normalises, looks up.
+
+    It keeps nothing but the followed copy of the graph, which may be stale, and which parts had something new lately.
 
     `live` says whether there is a wall clock that an event must not be far ahead of.
     """
@@ -57,6 +65,9 @@ class IdentifyWork:
         self._identified = connection.topic("events.identified")
         self._requests = connection.topic("identity.requests")
         self._deadletter = connection.topic("events.deadletter")
+        self._asked: set[str] = set()  # parts of which the resolver was told since `_asked_since`,
+        self._asked_before: set[str] = set()  # and in the time before
+        self._asked_since = 0.0
 
     def open(self, places: list[TopicPartition]) -> None:
         """Nothing to prepare."""
@@ -69,6 +80,8 @@ class IdentifyWork:
         outbox = Outbox()
         latest_ms = int(time.time() * 1000) + AHEAD_MS if self._live else None
         lookup, partitions, identified = self._lookup, self._partitions, self._identified
+        self._forget_asked()
+        asked, asked_before = self._asked, self._asked_before
         for message in messages:
             self.at = message
             raw = message.value() or b""
@@ -89,7 +102,11 @@ class IdentifyWork:
                 message.timestamp()[1],
                 digest(data + _content(event)),
             )
-            one_id = lookup(event)
+            one_id, part = lookup(event), event.idents[0] if event.idents else ""
+            if one_id is None:
+                asked.add(part)
+            elif part in asked or part in asked_before:
+                one_id = None
             value = encode_event(event, one_id, data)
             if one_id is None:
                 outbox.add(self._requests, self._space, value, 0)
@@ -106,6 +123,12 @@ class IdentifyWork:
 
     def forget(self) -> None:
         """Nothing is kept."""
+
+    def _forget_asked(self) -> None:
+        now = time.monotonic()
+        if now - self._asked_since > FOLLOW_S:
+            # What was asked in a batch that took long has still to be followed.
+            self._asked, self._asked_before, self._asked_since = set(), self._asked, now
 
     def _refuse(self, outbox: Outbox, message: Message, raw: bytes, error: InvalidEvent) -> None:
         topic = self._bare[message.topic() or ""]

@@ -33,11 +33,14 @@ def someone(ident: str) -> Person:
     return person
 
 
-def view_of(idents: dict[str, str], aliases: Mapping[str, str] = {}) -> GraphView:
+def view_of(idents: dict[str, str], aliases: Mapping[str, str] = {}, first_ms: int = T0) -> GraphView:
     """A copy of the graph in which each identifier has a OneID, and former OneIDs lead to identifiers."""
     view = GraphView()
     rows: list[tuple[bytes, bytes | None]] = [
-        (node_key(ident), json.dumps({"one_id": one_id, "first_ms": T0, "first_id": "e", "has_part": True}).encode())
+        (
+            node_key(ident),
+            json.dumps({"one_id": one_id, "first_ms": first_ms, "first_id": "e", "has_part": True}).encode(),
+        )
         for ident, one_id in idents.items()
     ]
     rows += [(alias_key(former), json.dumps({"ident": ident}).encode()) for former, ident in aliases.items()]
