@@ -42,8 +42,14 @@ lint: $(STAMP) ## ruff: rules and format
 types: $(STAMP) ## mypy, strict
 	$(BIN)/python -m mypy
 
+# Tests of the live pipeline measure times, so they run one after the other; the others use all cores.
 tests: $(STAMP) ## pytest; options with ARGS="-k name"
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --ignore tests/live --ignore tests/deploy
+	$(BIN)/python -m pytest tests/live tests/deploy
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/python -m ruff check --fix .
