@@ -164,7 +164,8 @@ class CrashRun:
 class Progress:
     """Watches how far the profile stage has come.
 
-    `longest_s` is the longest time in which it came no further though one of the stages had something to read.
+    `longest_s` is the longest time between two looks at which it had come further, while one of the stages had
+    something to read; looks are some 0.3 s apart.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -203,12 +204,13 @@ class Progress:
             except Exception:  # noqa: S112  it is being killed
                 continue
             at, now = sum(offsets["profile"].values()), time.monotonic()
+            if not self.idle:
+                self.longest_s = max(self.longest_s, now - moved)
             self.idle = all(
                 offsets[stage].get(place, 0) >= end for stage in inputs for place, end in ends[stage].items()
             )
             if at != self.at or self.idle:
                 self.at, moved = at, now
-            self.longest_s = max(self.longest_s, now - moved)
 
 
 def shop(events: int, seed: int) -> list[bytes]:
