@@ -96,8 +96,11 @@ WHERE (s.tag IS NULL OR h.tag IS NULL) AND coalesce(s.one_id, h.one_id) NOT IN (
 ORDER BY 1, 2
 """
 
-AS_OF_MS = 10_000
-"""By how much the timestamp of a profile may differ from the time of day that it was as of."""
+AS_OF_MS = 120_000
+"""By how much the timestamp of a profile may differ from the time of day that it was as of.
+
+It is written when the batch before has been committed, which lasts as long as Kafka is away.
+"""
 
 _AS_OF = f"""
 SELECT p.one_id, epoch_ms(p.written_at), l.published_ms FROM published_now p JOIN live_people l USING (one_id)

@@ -321,7 +321,7 @@ def test_a_profile_that_is_as_of_another_time_than_when_it_was_published_is_foun
     for person in by_day:
         person.published_ms = int(newest[person.one_id]["written_at"].timestamp() * 1000)
     behind = by_day[5]
-    behind.published_ms -= 11_000
+    behind.published_ms -= 121_000
     put(lake, *by_day)
     verdict = verify(lake, SETTINGS, clock="live")
     assert [each.one_id for each in verdict.found.kept if each.field == "as of"] == [behind.one_id]
