@@ -104,8 +104,7 @@ class Workers:
 
     def running(self, stages: str) -> int:
         """Return how many of those with these stages run now."""
-        places = [place for place in self._places if place.stages == stages]
-        return sum(place.process is not None and place.process.poll() is None for place in places)
+        return sum(process.poll() is None for process in self._processes(stages))
 
     def watch(self) -> None:
         """Start again what has ended. Raises ConfigError if that would not help, with what the worker said."""
@@ -144,6 +143,9 @@ class Workers:
                 if path.stat().st_mtime >= self._began_at - 0.1:  # a file's time is that of the last tick
                     found[path.parent.name] = path.read_text(encoding="ascii").strip()
         return dict(sorted(found.items()))
+
+    def _processes(self, stages: str) -> list[subprocess.Popen[bytes]]:
+        return [place.process for place in self._places if place.stages == stages and place.process is not None]
 
     def _spawn(self, place: Place) -> None:
         place.log_mark = self.log.stat().st_size
@@ -184,7 +186,7 @@ class Workers:
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_S
         for stages in (PEOPLE, LAKE):  # the lake last, so that it has what the others say at their end
-            processes = [place.process for place in self._places if place.stages == stages and place.process]
+            processes = self._processes(stages)
             for process in processes:
                 process.terminate()
             while any(process.poll() is None for process in processes):

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 STAGES = ("identify", "resolve", "profile", "control", "lake")
 """What a worker can run; `control` is the low-volume work: commands, alarms, webhooks."""
 
-PEOPLE = frozenset({"identify", "resolve", "profile"})
+FOLLOWING = frozenset({"identify", "resolve", "profile"})
 """The stages beside which a worker keeps a copy of the identity graph."""
 
 MAX_RESTARTS = 30
@@ -66,7 +66,7 @@ class Worker:
     def __init__(self, settings: Settings, stages: Sequence[str] = STAGES, clock: Clock = "live") -> None:
         self.settings = settings
         self.stages = tuple(stages)
-        self.follows = not PEOPLE.isdisjoint(stages)
+        self.follows = not FOLLOWING.isdisjoint(stages)
         self.clock = clock
         self.connection = Connection(settings.kafka)
         self.metrics = Metrics()

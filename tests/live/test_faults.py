@@ -85,11 +85,11 @@ def test_triggers_fire_in_time_and_waiting_goes_on_after_kafka_was_started_again
                 assert kafka.restart() == settings.kafka.brokers
                 back_s = time.time()
                 wait(lambda: reminders.of("cart-A"), 60)
-            late_s = reminders.of("cart-A")[0][0] - max(due_ms / 1000, back_s)
+            came_s = reminders.of("cart-A")[0][0]
+            assert 0 <= came_s - due_ms / 1000 < 15  # not after the next look for leaders
             # Members whose session ended meanwhile join anew, and the group waits a session for their former selves.
             session_over = back_s - went_s > 5
-            assert reminders.of("cart-A")[0][0] >= due_ms / 1000
-            assert late_s < (20 if session_over else 5)
+            assert session_over or came_s - max(due_ms / 1000, back_s) < 5
 
 
 # The disk
