@@ -7,7 +7,7 @@
 | a steward's last word on two | `lo . hi . command` | `CommandRow` |
 | what a former OneID means | `. alias . OneID` | `AliasRow` |
 | how many decisions there were | `. step` | `StepRow` |
-| how far the input was read | `. input` | `InputRow`, last in each batch and partition that it wrote to |
+| how far the input was read | `. input` | `InputRow`, last in each batch and partition that it wrote to, or in one |
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,7 +59,8 @@ class AliasRow(msgspec.Struct, gc=False):
 class InputRow(msgspec.Struct, gc=False):
     """The offset of `identity.requests` up to which, exclusive, the partition's records so far reflect it.
 
-    A batch writes to several partitions at once; by this record a copy of them can be cut between two batches.
+    A batch writes to several partitions at once; by this record a copy of them can be cut between two batches, and who
+    made a request knows that it was worked off.
     """
 
     input: int

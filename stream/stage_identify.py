@@ -1,6 +1,7 @@
 """The identify stage, live: raw bytes become events on their way to a person, to the resolver, or dead letters."""
 
 import time
+from collections import deque
 from collections.abc import Mapping
 
 from confluent_kafka import Message, TopicPartition
@@ -22,19 +23,60 @@ from stream.wire import digest, encode_data, encode_event, partition_of
 AHEAD_MS = 86_400_000
 """How far ahead of the clock an event may be."""
 
-FOLLOW_S = 1.0
-"""Seconds for which, at least, a part's events follow one of it that went to the resolver.
-
-Else one that tells nothing new would overtake it, be counted first, and make it late or, of the same id, a conflict.
-"""
+MOST_ASKED = 200_000
+"""Parts that are remembered as asked about; with more of them the oldest are forgotten."""
 
 RAW_TOPICS = tuple(topic.name for topic in TOPICS if topic.key == "publisher's choice")
+
+
+class Asked:
+    """Parts of which events went to the resolver and may still lie there: their next events follow them.
+
+    Else one that tells nothing new would overtake one that does, be counted first, and make it late or, of the same id,
+    a conflict. The log of the graph says how far the resolver has read, and what it sent on came before that.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, int] = {}
+        """Each with the number of the last batch that asked about it."""
+        self._batches: deque[tuple[int, int | None, set[str]]] = deque()
+        """Committed ones, oldest first: number, offset of the last request (None: not known), parts."""
+        self._under_way: deque[tuple[int, set[str]]] = deque()
+        self._number = 0
+
+    def begin(self, read: int) -> tuple[int, set[str]]:
+        """Begin a batch: return its number and the set for its parts. The resolver has read up to the offset `read`."""
+        batches = self._batches
+        while batches and ((batches[0][1] is not None and batches[0][1] < read) or len(self.parts) > MOST_ASKED):
+            number, _, parts = batches.popleft()
+            for part in parts:
+                if self.parts.get(part) == number:
+                    del self.parts[part]
+        self._number += 1
+        asked: set[str] = set()
+        self._under_way.append((self._number, asked))
+        return self._number, asked
+
+    def committed(self, last: int | None) -> None:
+        """Hear that the oldest batch under way is committed, with the offset of its last request if there was one."""
+        number, parts = self._under_way.popleft()
+        if parts:
+            self._batches.append((number, last, parts))
+        if last is not None:
+            for place, (number, offset, parts) in enumerate(self._batches):
+                if offset is None:
+                    self._batches[place] = (number, last, parts)
+
+    def forget(self) -> None:
+        """Hear that the batches under way never were."""
+        self._under_way.clear()
+        self.parts = {part: number for number, _, parts in self._batches for part in parts}
 
 
 class IdentifyWork:
     """Validates, normalises, looks up.
 
-    It keeps nothing but the followed copy of the graph, which may be stale, and which parts had something new lately.
+    It keeps nothing but the followed copy of the graph, which may be stale, and which parts it asked about.
 
     `live` says whether there is a wall clock that an event must not be far ahead of.
     """
@@ -56,7 +98,7 @@ class IdentifyWork:
         self.topics = list(RAW_TOPICS)
         self.at: Message | None = None
         self._admit = Admission(settings).admit
-        self._lookup = view.lookup
+        self._view = view
         self._metrics = metrics
         self._partitions = partitions
         self._live = live
@@ -65,9 +107,7 @@ class IdentifyWork:
         self._identified = connection.topic("events.identified")
         self._requests = connection.topic("identity.requests")
         self._deadletter = connection.topic("events.deadletter")
-        self._asked: set[str] = set()  # parts of which the resolver was told since `_asked_since`,
-        self._asked_before: set[str] = set()  # and in the time before
-        self._asked_since = 0.0
+        self._asked = Asked()
 
     def open(self, places: list[TopicPartition]) -> None:
         """Nothing to prepare."""
@@ -77,11 +117,11 @@ class IdentifyWork:
 
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Return where each message goes."""
-        outbox = Outbox()
+        outbox = Outbox(self._requests)
         latest_ms = int(time.time() * 1000) + AHEAD_MS if self._live else None
-        lookup, partitions, identified = self._lookup, self._partitions, self._identified
-        self._forget_asked()
-        asked, asked_before = self._asked, self._asked_before
+        lookup, partitions, identified = self._view.lookup, self._partitions, self._identified
+        number, asked_now = self._asked.begin(self._view.requests_read)
+        asked = self._asked.parts
         for message in messages:
             self.at = message
             raw = message.value() or b""
@@ -102,13 +142,12 @@ class IdentifyWork:
                 message.timestamp()[1],
                 digest(data + _content(event)),
             )
-            one_id, part = lookup(event), event.idents[0] if event.idents else ""
-            if one_id is None:
-                asked.add(part)
-            elif part in asked or part in asked_before:
-                one_id = None
+            part = event.idents[0] if event.idents else ""
+            one_id = None if part in asked else lookup(event)
             value = encode_event(event, one_id, data)
             if one_id is None:
+                asked[part] = number
+                asked_now.add(part)
                 outbox.add(self._requests, self._space, value, 0)
             else:
                 outbox.add(identified, one_id, value, partition_of(one_id, partitions))
@@ -119,16 +158,12 @@ class IdentifyWork:
         return None
 
     def committed(self, delivered: Mapping[int, int]) -> None:
-        """Nothing is kept."""
+        """Note where the batch's requests lie."""
+        self._asked.committed(delivered.get(0))
 
     def forget(self) -> None:
-        """Nothing is kept."""
-
-    def _forget_asked(self) -> None:
-        now = time.monotonic()
-        if now - self._asked_since > FOLLOW_S:
-            # What was asked in a batch that took long has still to be followed.
-            self._asked, self._asked_before, self._asked_since = set(), self._asked, now
+        """Go back to what is committed."""
+        self._asked.forget()
 
     def _refuse(self, outbox: Outbox, message: Message, raw: bytes, error: InvalidEvent) -> None:
         topic = self._bare[message.topic() or ""]

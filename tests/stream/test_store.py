@@ -251,12 +251,12 @@ def test_a_store_that_cannot_get_on_says_so_instead_of_waiting_for_ever(
 ) -> None:
     """RocksDB stops all writes here at so many files, as it does when a full disk lets it compact nothing."""
     store = Store(tmp_path / "store", memory_mb=1)
-    store._db.set_options({"level0_file_num_compaction_trigger": "1000", "level0_stop_writes_trigger": "5"})
+    store._db._db.set_options({"level0_file_num_compaction_trigger": "1000", "level0_stop_writes_trigger": "5"})
     for batch in range(5):
         store.write({b"p1": person("p1", batch)}, batch)
         store.flush()
-    monkeypatch.setattr("stream.store.STALL_S", 2)
-    monkeypatch.setattr("stream.store.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr("stream.database.STALL_S", 2)
+    monkeypatch.setattr("stream.database.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
     with pytest.raises(StateError, match=message):
         store.write({b"p1": person("p1", 99)}, 99)
     with pytest.raises(StateError, match=message):
