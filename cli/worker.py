@@ -12,8 +12,7 @@ import click
 
 from cli.config import config_option, configured
 from schemas.errors import ConfigError
-
-STAGES = ("identify", "resolve", "profile", "control", "lake")
+from stream.stages import STAGES
 
 
 @click.command()

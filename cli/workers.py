@@ -14,9 +14,9 @@ from typing import IO, Self
 
 import click
 
-from cli.worker import STAGES
 from schemas.errors import ConfigError, StateError, TransientError
 from schemas.settings import Settings
+from stream.stages import STAGES
 
 STOP_S = 60.0
 """A worker that is asked to stop commits what is under way first; one that has not ended after so long is killed."""

@@ -40,6 +40,7 @@ from stream.stage_identify import RAW_TOPICS, IdentifyWork
 from stream.stage_lake import LakeStage, lake_url
 from stream.stage_profile import ProfileWork
 from stream.stage_resolve import ResolveWork
+from stream.stages import FOLLOWING, STAGES
 from stream.topics import create
 from stream.transaction import RESTARTS, start_anew
 from stream.watching import Watch
@@ -47,12 +48,6 @@ from triggers.engine import Engine
 from triggers.rules import RuleSet
 
 log = logging.getLogger(__name__)
-
-STAGES = ("identify", "resolve", "profile", "control", "lake")
-"""What a worker can run; `control` is the low-volume work: commands, alarms, webhooks."""
-
-FOLLOWING = frozenset({"identify", "resolve", "profile"})
-"""The stages beside which a worker keeps a copy of the identity graph."""
 
 MAX_RESTARTS = 30
 """Fresh starts in a row, without a minute of health between them, after which a worker gives up."""

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from cli.main import main
-from cli.worker import STAGES
 from deploy.broker_config import Ports, node_properties
 from deploy.jars import kafka_version
 from schemas.load import load_settings
 from schemas.settings import Settings
+from stream.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
