@@ -52,7 +52,13 @@ def main(arguments: Sequence[str]) -> int:
         settings = Settings.model_validate(
             {
                 "kafka": {"brokers": proxy.bootstrap, "partitions": 4, "replication": 1},
-                "worker": {"data": f"{folder}/data", "batch": 1000, "api": {"port": 0}},
+                "worker": {
+                    "data": f"{folder}/data",
+                    "batch": 1000,
+                    "people_in_memory": 1000,  # a fifth of them all: the others lie in the stores
+                    "identifiers_in_memory": 2000,
+                    "api": {"port": 0},
+                },
                 "lake": {"every": "5s"},
             }
         )

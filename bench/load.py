@@ -17,7 +17,7 @@ NEW = 4
 
 def mixed(people: int, each: int = 10) -> list[bytes]:
     """Return the first events of each person's life, all in the order of their times."""
-    return _sorted(lines(people, each))
+    return in_order(lines(people, each))
 
 
 def new_and_known(people: int) -> tuple[list[bytes], list[bytes]]:
@@ -26,10 +26,12 @@ def new_and_known(people: int) -> tuple[list[bytes], list[bytes]]:
     known: list[bytes] = []
     for number, line in enumerate(lines(people)):
         (new if number % 10 < NEW else known).append(line)
-    return _sorted(new), _sorted(known)
+    return in_order(new), in_order(known)
 
 
-def _sorted(events: Iterable[bytes]) -> list[bytes]:
+def in_order(events: Iterable[bytes]) -> list[bytes]:
+    """Return events in the order of their times."""
+
     def time_of(line: bytes) -> bytes:
         at = line.index(_TIME) + len(_TIME)
         return line[at : at + 24]

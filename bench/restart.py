@@ -3,13 +3,14 @@
 Their state is written straight into Kafka (`bench.seeded`). Then one worker with all stages but the lake is started:
 from nothing but the changelogs; again after it was stopped; again after SIGKILL. Each time an event of a known person
 waits, and the times are until it is worked off and until the resolver has its graph too. Then the resolver alone,
-with the snapshot of its graph and without. Memory is the worker's at that time and at its most; a killed worker's
+with the store of its graph and without. Memory is the worker's at that time and at its most; a killed worker's
 place in its groups is free only after its session's end.
 """
 
 import argparse
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -92,19 +93,18 @@ class Restarts:
         self._live.stop_worker(worker)
         print(f"    ended within {time.perf_counter() - began:.1f} s", flush=True)
 
-    def without_snapshot(self) -> None:
-        """Remove the snapshot of the resolver's graph."""
-        (self._data / "graph.snapshot").unlink()
+    def without_store(self) -> None:
+        """Remove the store of the resolver's graph."""
+        shutil.rmtree(self._data / "resolver")
 
     def print_disk(self) -> None:
         """Print what lies on disk."""
         stores = {
             "people": disk_bytes(*self._data.glob("profile-*")),
             "copy of the graph": disk_bytes(self._data / "graph"),
+            "store of the graph": disk_bytes(self._data / "resolver"),
             "Kafka": disk_bytes(self._kafka.home),
         }
-        snapshot = self._data / "graph.snapshot"
-        stores["snapshot of the graph"] = snapshot.stat().st_size if snapshot.exists() else 0
         print("disk:", ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in stores.items()), flush=True)
 
     def _publish(self) -> None:
@@ -152,9 +152,9 @@ def main(arguments: Sequence[str]) -> None:
             restarts.print_disk()
             restarts.all_stages("from its stores", signal.SIGKILL)
             restarts.all_stages("after SIGKILL", signal.SIGTERM)
-            restarts.resolver("resolver alone, with its snapshot")
-            restarts.without_snapshot()
-            restarts.resolver("resolver alone, without snapshot")
+            restarts.resolver("resolver alone, with its store")
+            restarts.without_store()
+            restarts.resolver("resolver alone, without its store")
             restarts.print_disk()
     print(f"load average after: {_load()}")
 

@@ -92,12 +92,12 @@ class Turn:
         self.edges.setdefault((edge.rank, edge.lo, edge.hi), former >= LIMIT)
 
 
-def settle(store: Store, turn: Turn, names: dict[str, str], name: Callable[[str], str]) -> None:
+def settle(turn: Turn, names: dict[str, str], name: Callable[[str], str]) -> None:
     """Give every group that changed the OneID of its oldest identifier; `names` keeps which one that is."""
     for group in turn.renamed:
         oldest = group.oldest
         former = group.one_id
-        if not group.members or (former is not None and oldest is not None and names[former] == oldest):
+        if not group.members or (former is not None and oldest is not None and name(oldest) == former):
             continue
         if former is not None:
             for ident in group.members:

@@ -1,8 +1,9 @@
 """The identity graph: people kept up to date event by event, equal after each to `identity.cluster` of all so far."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
+from identity.archive import Archive, Shelf, records_of
 from identity.changes import Move, Resolution, Turn, changes, moves, settle
 from identity.evidence import LINKED, UNLINKED, Command, Key, Row
 from identity.joining import Joiner
@@ -10,9 +11,8 @@ from identity.journal import Journal, News, news, undo
 from identity.oneid import namer
 from identity.policy import Policy
 from identity.restore import Builder, Stored, add
-from identity.snapshot import fingerprint, pieces
-from identity.snapshot import restore as unpack
 from identity.state import JOINED, REASON, STRONG, WEAK, Edge, Group, Node, Store
+from schemas.errors import StateError
 from schemas.event import Event, Link
 
 
@@ -27,21 +27,34 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Graph:
-    """Identifiers, the evidence that joins them, and who they are, in one identity space."""
+def unlike(ident: str, one_id: str, found: str | None) -> StateError:
+    """Return the error for an identifier whose stored OneID is not the one that the evidence gives."""
+    return StateError(
+        f"the graph that was stored has {ident} as person {one_id}, the evidence gives {found}: "
+        "set identity and space as they were when it was built, or start anew with another kafka.prefix"
+    )
 
-    def __init__(self, policy: Policy, space: str = "default") -> None:
+
+class Graph:
+    """Identifiers, the evidence that joins them, and who they are, in one identity space.
+
+    With a `shelf`, about `most` identifiers are in memory and all others lie there; see `archive`. What is said of all
+    people (`people`, `hubs`, `refused`, `evidence`, the length) then brings everybody into memory.
+    """
+
+    def __init__(self, policy: Policy, space: str = "default", shelf: Shelf | None = None, most: int = 0) -> None:
         self.policy = policy
-        self._store = Store(policy)
+        self.archive = None if shelf is None else Archive(policy, shelf, most)
+        self._store = Store(policy) if self.archive is None else self.archive.store
         self._nodes = self._store.nodes
         self._joiner = Joiner(self._store)
-        self._space = space
         self._name = namer(space)
-        self._names: dict[str, str] = {}
+        self._names: dict[str, str] = {} if self.archive is None else self.archive.names
         self._journal: Journal | None = None
 
     def __len__(self) -> int:
         """Return how many identifiers evidence has named."""
+        self._bring_all()
         return len(self._nodes)
 
     @property
@@ -96,7 +109,7 @@ class Graph:
             return self._finish(turn, None, None)
         idents = event.idents
         first = idents[0]
-        if not any(map(self._nodes.__contains__, idents)) and self._is_plain(idents):
+        if self._knows_none(idents) and self._is_plain(idents):
             return self._new_person(idents, ms, event_id)
         turn = Turn(ms, event_id)
         joiner = self._joiner
@@ -140,25 +153,54 @@ class Graph:
         undeclared kind, or an edge with an end that is not seen.
         """
         stored = Stored(seen, edges, commands, aliases)
-        if self._nodes:
-            add(self._store, self._joiner, self._names, self._name, stored)
+        if self._nodes if self.archive is None else not self.archive.empty:
+            self._add(stored, self._names)
         else:
             Builder(self._store, self._names, self._name).build(stored)
+            if self.archive is not None:
+                self.archive.note_all(self._nodes)
 
-    def fingerprint(self) -> bytes:
-        """Return what must be equal for a snapshot of one graph to fit another."""
-        return fingerprint(self.policy, self._space)
+    def add(
+        self,
+        seen: Iterable[tuple[str, int, str, bool]],
+        edges: Iterable[tuple[str, str, int, str]],
+        commands: Iterable[tuple[str, str, Command]],
+    ) -> dict[str, str | None]:
+        """Take in a share of the evidence that `restore` would, without remembering the OneIDs that come of it.
 
-    def snapshot(self) -> Iterator[bytes]:
-        """Yield the whole graph in pieces."""
-        return pieces(self._store, self._names)
-
-    def load(self, snapshot: Iterable[bytes]) -> None:
-        """Take the pieces of a snapshot into a graph that is empty.
-
-        Raises msgspec.MsgspecError or LookupError for what is none; the graph is of no use then.
+        Return the former OneID of everybody whose group changed: to be confirmed once all shares are in.
         """
-        unpack(self._store, self._names, snapshot)
+        return self._add(Stored(seen, edges, commands, ()), {})
+
+    def confirm(self, ident: str, one_id: str) -> None:
+        """Remember a OneID that an identifier's person is known to have. Raises StateError if it has another."""
+        node = self._nodes.get(ident)
+        group = None if node is None or node.first_ms is None else node.group
+        if group is None or group.one_id != one_id or group.oldest is None:
+            raise unlike(ident, one_id, None if group is None else group.one_id)
+        self._names[one_id] = group.oldest
+
+    def remember(self, one_id: str, ident: str) -> None:
+        """Remember the identifier that a former OneID is made of."""
+        self._names[one_id] = ident
+
+    def records(
+        self,
+        seen: Iterable[tuple[str, int, str, bool]],
+        edges: Iterable[tuple[str, str, int, str]],
+        one_ids: Container[str],
+    ) -> tuple[dict[bytes, bytes], dict[str, str | None]]:
+        """Return what the shelf has of some people by the evidence within each of them, and whose each identifier is.
+
+        Of the OneIDs that come of it only those in `one_ids` are remembered. These people do not become part of the
+        graph. Arguments and errors are else those of `restore`.
+        """
+        store = Store(self.policy)
+        names: dict[str, str] = {}
+        Builder(store, names, self._name).build(Stored(seen, edges, (), ()))
+        groups = [node.group for ident, node in store.nodes.items() if node.group.members[0] == ident]
+        known = {one_id: ident for one_id, ident in names.items() if one_id in one_ids}
+        return records_of(store, groups, known), {ident: node.group.one_id for ident, node in store.nodes.items()}
 
     def one_id(self, ident: str) -> str | None:
         """Return the OneID of an identifier's person, None if no event has shown it."""
@@ -184,10 +226,10 @@ class Graph:
 
     def people(self) -> Iterator[tuple[str, list[str]]]:
         """Yield every person, (OneID, identifiers in order), by OneID."""
-        for one_id in sorted(self._names):
-            group = self._nodes[self._names[one_id]].group
-            if group.one_id == one_id:
-                yield one_id, self._seen(group)
+        self._bring_all()
+        groups = {node.group.one_id: node.group for node in self._nodes.values()}
+        for one_id in sorted(one_id for one_id in groups if one_id is not None):
+            yield one_id, self._seen(groups[one_id])
 
     def first_seen(self, ident: str) -> Key | None:
         """Return the earliest (time in epoch milliseconds, event id) that showed an identifier."""
@@ -235,10 +277,16 @@ class Graph:
             command = self._store.commands[pair]
             yield Row(command.kind, *pair, command.time_ms, command.event_id)
 
+    def _add(self, stored: Stored, names: dict[str, str]) -> dict[str, str | None]:
+        touched, before = add(self._store, self._joiner, names, self._name, stored)
+        if self.archive is not None:
+            self.archive.note_all(touched)
+        return before
+
     def _finish(self, turn: Turn, first: str | None, created: str | None) -> Resolution:
         store = self._store
         if turn.renamed:
-            settle(store, turn, self._names, self._name)
+            settle(turn, self._names, self._name)
         self._note(turn, created)
         one_id = None if first is None else self._nodes[first].group.one_id
         regrouped = any(turn.before.values())
@@ -249,6 +297,11 @@ class Graph:
     def _note(self, turn: Turn, created: str | None) -> None:
         if self._journal is not None:
             self._journal.add(turn, self._nodes, created)
+
+    def _knows_none(self, idents: tuple[str, ...]) -> bool:
+        if self.archive is not None:
+            return self.archive.knows_none(idents)
+        return not any(map(self._nodes.__contains__, idents))
 
     def _is_plain(self, idents: tuple[str, ...]) -> bool:
         """Return whether an event's identifiers, all new, join whatever the order: one of each kind, and not many."""
@@ -266,7 +319,8 @@ class Graph:
         edges = []
         strong = policy.strong
         for ident, place in zip(idents[1:], places[1:], strict=True):
-            edge = Edge(first, ident, ms, event_id, STRONG if strong[places[0]] and strong[place] else WEAK, JOINED)
+            rank = STRONG if strong[places[0]] and strong[place] else WEAK
+            edge = Edge(first, ident, places[0], place, ms, event_id, rank, JOINED)
             edges.append(edge)
             self._nodes[ident] = Node(ms, event_id, (edge,), group, place, False, False)
             if group.last is None or group.last.rank <= edge.rank:
@@ -276,7 +330,12 @@ class Graph:
             self._journal.add_person(idents, edges, one_id)
         return Resolution(one_id, [Move(first, None, one_id)], [])
 
+    def _bring_all(self) -> None:
+        if self.archive is not None:
+            self.archive.bring_all()
+
     def _in_order(self) -> list[str]:
+        self._bring_all()
         by_place: list[list[str]] = [[] for _ in self.policy.kinds]
         for ident, node in self._nodes.items():
             by_place[node.place].append(ident)

@@ -20,8 +20,6 @@ from identity.state import (
     LINK,
     NEW,
     START,
-    STRONG,
-    WEAK,
     Edge,
     Group,
     Node,
@@ -64,8 +62,7 @@ class Joiner:
         if known is not None and (known.ms, known.id) <= (ms, event_id):
             return
         low, high = store.nodes[lo], store.nodes[hi]
-        strong = store.policy.strong
-        edge = Edge(lo, hi, ms, event_id, STRONG if strong[low.place] and strong[high.place] else WEAK, NEW)
+        edge = store.edge(lo, hi, ms, event_id)
         turn.shown.append((edge, None if known is None else (known.ms, known.id)))
         if known is not None:
             self._earlier(known, edge, turn)
@@ -97,7 +94,7 @@ class Joiner:
         lo, hi = pair
         groups = self._groups(lo, hi)
         if former is None and command.kind == "link":
-            self._place(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW), turn)
+            self._place(store.edge(lo, hi, command.time_ms, command.event_id, link=True), turn)
             return
         if former is not None and former.kind == "link":
             edge = store.links[lo].pop(hi)
@@ -110,7 +107,7 @@ class Joiner:
         else:
             if former is not None and former.kind == "unlink":
                 self._forget_unlinked(lo, hi)
-            self._put(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW))
+            self._put(store.edge(lo, hi, command.time_ms, command.event_id, link=True))
         self._rejoin(groups, START, turn)
 
     def recall(self, pair: tuple[str, str], former: Command | None) -> None:
@@ -126,7 +123,7 @@ class Joiner:
             return
         store.commands[pair] = former
         if former.kind == "link":
-            self._put(Edge(lo, hi, former.time_ms, former.event_id, LINK, NEW))
+            self._put(store.edge(lo, hi, former.time_ms, former.event_id, link=True))
         else:
             self._forbid(lo, hi)
 

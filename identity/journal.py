@@ -133,7 +133,7 @@ def undo(journal: Journal, store: Store, joiner: Joiner, names: dict[str, str], 
         if key is None:
             store.drop(edge)
         else:
-            store.replace(edge, Edge(lo, hi, *key, edge.rank, edge.state))
+            store.replace(edge, Edge(lo, hi, edge.low, edge.high, *key, edge.rank, edge.state))
     for pair, command in journal.commands.items():
         joiner.recall(pair, command)
     store.uncover(journal.hubs)
@@ -149,4 +149,4 @@ def undo(journal: Journal, store: Store, joiner: Joiner, names: dict[str, str], 
     joiner.rejoin((ident for group in touched.values() for ident in group.members), turn)
     for one_id in journal.given:
         del names[one_id]
-    settle(store, turn, names, name)
+    settle(turn, names, name)

@@ -13,8 +13,6 @@ from identity.state import (
     INSIDE,
     JOINED,
     LIMIT,
-    LINK,
-    NEW,
     STRONG,
     WEAK,
     Edge,
@@ -52,7 +50,8 @@ class Builder:
         self._join_edges(edges)
         edges.clear()
         self._finish()
-        self._names.update(stored.aliases)
+        for one_id, ident in stored.aliases:
+            self._names[one_id] = ident
 
     def _name_all(self, stored: Stored) -> None:
         nodes, own = self._store.nodes, self._own
@@ -75,7 +74,7 @@ class Builder:
             lo, hi = (a, b) if (low, a) <= (high, b) else (b, a)
             store.commands[lo, hi] = command
             if command.kind == "link":
-                links.append(Edge(lo, hi, command.time_ms, command.event_id, LINK, NEW))
+                links.append(store.edge(lo, hi, command.time_ms, command.event_id, link=True))
             else:
                 store.unlinked.setdefault(lo, {})[hi] = None
                 store.unlinked.setdefault(hi, {})[lo] = None
@@ -123,9 +122,9 @@ class Builder:
     def _join_edges(self, edges: list[tuple[int, int, str, int, str, int, str]]) -> None:
         store = self._store
         nodes = store.nodes
-        for rank, ms, event_id, _, lo, _, hi in edges:
+        for rank, ms, event_id, low_place, lo, high_place, hi in edges:
             low, high = nodes[lo], nodes[hi]
-            edge = Edge(lo, hi, ms, event_id, rank, ASIDE)
+            edge = Edge(lo, hi, low_place, high_place, ms, event_id, rank, ASIDE)
             if not (low.hub or high.hub):
                 edge.state = self._decided(edge)
             if type(low.edges) is tuple and type(high.edges) is tuple and len(low.edges) < FEW > len(high.edges):
@@ -196,14 +195,23 @@ class Builder:
             self._names[one_id] = oldest
 
 
-def add(store: Store, joiner: Joiner, names: dict[str, str], name: Callable[[str], str], stored: Stored) -> None:
-    """Add `stored` to a graph as one piece of evidence, so that only OneIDs that there were are remembered."""
+def add(
+    store: Store, joiner: Joiner, names: dict[str, str], name: Callable[[str], str], stored: Stored
+) -> tuple[set[str], dict[str, str | None]]:
+    """Add `stored` to a graph as one piece of evidence, so that only OneIDs that there were are remembered.
+
+    Return the identifiers whose records changed, with perhaps some more, and those whose group did, with their former
+    OneIDs.
+    """
     turn = Turn(0, "")
+    touched: set[str] = set()
     for ident, ms, event_id, has_part in stored.seen:
         _place(store, ident)
         joiner.see(ident, ms, event_id, turn).has_part |= has_part
+        touched.add(ident)
     for a, b, command in stored.commands:
         joiner.command(a, b, command, turn)
+        touched.update((a, b))
     nodes = store.nodes
     strong = store.policy.strong
     found = []
@@ -212,11 +220,15 @@ def add(store: Store, joiner: Joiner, names: dict[str, str], name: Callable[[str
             raise StateError(f"the graph has an edge between identifiers of which one was never seen: {a} {b}")
         weak = not (strong[nodes[a].place] and strong[nodes[b].place])
         found.append((weak, ms, event_id, nodes[a].place, a, nodes[b].place, b))
+        touched.update((a, b))
     found.sort()  # in the order of joining hardly anything is joined again
     for _, ms, event_id, _, a, _, b in found:
         joiner.edge(a, b, ms, event_id, turn)
-    settle(store, turn, names, name)
-    names.update(stored.aliases)
+    settle(turn, names, name)
+    for one_id, ident in stored.aliases:
+        names[one_id] = ident  # noqa: PERF403  `update` would pass by who counts what is new
+    touched.update(turn.before, turn.hubs)
+    return touched, turn.before
 
 
 def _place(store: Store, ident: str) -> int:

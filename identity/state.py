@@ -4,7 +4,7 @@ Records name each other by identifier, never by reference, so there are no cycle
 look at them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -35,10 +35,15 @@ START: Final[Place] = (-1, 0, "", 0, "", 0, "")
 
 
 class Edge(msgspec.Struct, gc=False):
-    """A pair with the earliest (time, event id) that showed it. Only `state` ever changes."""
+    """A pair with the earliest (time, event id) that showed it, and the places of their kinds.
+
+    Only `state` ever changes.
+    """
 
     lo: str
     hi: str
+    low: int
+    high: int
     ms: int
     id: str
     rank: int
@@ -59,7 +64,8 @@ class Group(msgspec.Struct, gc=False):
 
     `one_id` is the OneID given out, None before there is one. `last` is no earlier in the joining order than any edge
     of its members that is not set aside. `odd` is true if any of these may be refused for another reason than a limit.
-    `counts` are members by place of their kind, kept for large groups only.
+    `counts` are members by place of their kind, kept for large groups only. `filed`: how many of the members, from the
+    first on, the archive has in this group (see `identity.archive`).
     """
 
     members: list[str]
@@ -68,6 +74,7 @@ class Group(msgspec.Struct, gc=False):
     last: Edge | None
     odd: bool
     counts: dict[int, int] | None
+    filed: int = 0
 
 
 class Node(msgspec.Struct, gc=False):
@@ -83,20 +90,35 @@ class Node(msgspec.Struct, gc=False):
 
 
 class Store:
-    """All records, with the look-ups and updates that keep both ends of an edge in step."""
+    """All records, with the look-ups and updates that keep both ends of an edge in step.
 
-    def __init__(self, policy: Policy) -> None:
+    `nodes` may be a dictionary that brings in whoever is asked for. `marked`, if there is one, gets the ends of edges
+    whose state changes.
+    """
+
+    def __init__(self, policy: Policy, nodes: dict[str, Node] | None = None) -> None:
         self.policy = policy
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Node] = {} if nodes is None else nodes
+        self.marked: set[str] | None = None
         self.commands: dict[tuple[str, str], Command] = {}
         self.links: dict[str, dict[str, Edge]] = {}
         self.unlinked: dict[str, dict[str, None]] = {}
 
-    def place(self, edge: Edge) -> Place:
+    def resident(self, ident: str) -> Node | None:
+        """Return the node of an identifier if it is in memory."""
+        return dict.get(self.nodes, ident)
+
+    @staticmethod
+    def place(edge: Edge) -> Place:
         """Return the edge's place in the joining order."""
-        nodes = self.nodes
-        lo, hi = edge.lo, edge.hi
-        return edge.rank, edge.ms, edge.id, nodes[lo].place, lo, nodes[hi].place, hi
+        return edge.rank, edge.ms, edge.id, edge.low, edge.lo, edge.high, edge.hi
+
+    def edge(self, lo: str, hi: str, ms: int, event_id: str, *, link: bool = False) -> Edge:
+        """Return an edge, or a steward's link, between two that have nodes; it is new and not stored."""
+        low, high = self.nodes[lo].place, self.nodes[hi].place
+        strong = self.policy.strong
+        rank = LINK if link else STRONG if strong[low] and strong[high] else WEAK
+        return Edge(lo, hi, low, high, ms, event_id, rank, NEW)
 
     def find(self, lo: str, hi: str) -> Edge | None:
         """Return the event edge of a pair, the lower identifier first."""
@@ -143,15 +165,10 @@ class Store:
 
     def put(self, edge: Edge) -> None:
         """Store an event edge: at its lower end, and at its higher one unless that is a hub (it is never asked)."""
-        nodes = self.nodes
-        lo, hi = nodes[edge.lo], nodes[edge.hi]
-        _attach(lo, edge, edge.hi, hi.place, higher=False)
+        lo, hi = self.nodes[edge.lo], self.nodes[edge.hi]
+        attach(lo, edge.lo, edge)
         if not hi.hub:
-            _attach(hi, edge, edge.lo, lo.place, higher=lo.place < hi.place)
-            if type(hi.edges) is tuple and len(hi.edges) > FEW:
-                hi.edges = self._many(edge.hi, hi)
-        if type(lo.edges) is tuple and len(lo.edges) > FEW:
-            lo.edges = self._many(edge.lo, lo)
+            attach(hi, edge.hi, edge)
 
     def replace(self, old: Edge, new: Edge) -> None:
         """Put `new` where `old` is, an edge of the same pair."""
@@ -170,10 +187,10 @@ class Store:
             edges = node.edges
             if isinstance(edges, tuple):
                 node.edges = tuple(each for each in edges if each is not edge)
-            elif _shelf(edges, edge.state).pop(other, None) is not None:
-                place = self.nodes[other].place
-                if place < node.place:
-                    edges.up[place] -= 1
+            elif _shelf(edges, edge.state).pop(other, None) is None:
+                continue
+            elif edge.hi == ident and edge.low < edge.high:
+                edges.up[edge.low] -= 1
 
     def uncover(self, hubs: dict[str, list[str]]) -> None:
         """Make hubs plain identifiers again, each given with the lower ends of the edges that lead up from it.
@@ -187,9 +204,7 @@ class Store:
             node = nodes[ident]
             edges = [edge for edge in self.event_edges(ident) if edge.lo == ident]
             edges += [edge for other in others if (edge := self.find(other, ident)) is not None]
-            node.edges = tuple(edges)
-            if len(edges) > FEW:
-                node.edges = self._many(ident, node)
+            node.edges = tuple(edges) if len(edges) <= FEW else _many(ident, edges)
             for edge in edges:
                 if not (nodes[edge.lo].hub or nodes[edge.hi].hub):
                     self.mark(edge, NEW)
@@ -198,6 +213,8 @@ class Store:
         """Set what became of an edge."""
         before = edge.state
         edge.state = state
+        if self.marked is not None and before != state:
+            self.marked.update((edge.lo, edge.hi))
         if edge.rank == LINK:
             return
         for ident, other in ((edge.lo, edge.hi), (edge.hi, edge.lo)):
@@ -212,14 +229,11 @@ class Store:
         edges = self.nodes[ident].edges
         if not isinstance(edges, tuple):
             return edges.up.get(place, 0)
-        return sum(1 for edge in edges if edge.hi == ident and self.nodes[edge.lo].place == place)
+        return sum(1 for edge in edges if edge.hi == ident and edge.low == place)
 
     def event_edges(self, ident: str) -> list[Edge]:
         """Return all event edges stored at an identifier."""
-        edges = self.nodes[ident].edges
-        if isinstance(edges, tuple):
-            return list(edges)
-        return [*edges.joined.values(), *edges.rest.values(), *edges.aside.values()]
+        return edges_of(self.nodes[ident])
 
     def tally(self, group: Group) -> dict[int, int]:
         """Return how many members a group has by the place of their kind."""
@@ -234,25 +248,37 @@ class Store:
             group.counts = counts
         return counts
 
-    def _many(self, ident: str, node: Node) -> Many:
-        many = Many({}, {}, {}, {})
-        for edge in self.event_edges(ident):
-            other = edge.hi if edge.lo == ident else edge.lo
-            _shelf(many, edge.state)[other] = edge
-            place = self.nodes[other].place
-            if place < node.place:
-                many.up[place] = many.up.get(place, 0) + 1
-        return many
 
-
-def _attach(node: Node, edge: Edge, other: str, place: int, *, higher: bool) -> None:
+def edges_of(node: Node) -> list[Edge]:
+    """Return all event edges stored at a node."""
     edges = node.edges
     if isinstance(edges, tuple):
-        node.edges = (*edges, edge)
-        return
-    _shelf(edges, edge.state)[other] = edge
-    if higher:
-        edges.up[place] = edges.up.get(place, 0) + 1
+        return list(edges)
+    return [*edges.joined.values(), *edges.rest.values(), *edges.aside.values()]
+
+
+def attach(node: Node, ident: str, edge: Edge) -> None:
+    """Store an event edge at the node of one of its ends."""
+    edges = node.edges
+    if isinstance(edges, tuple):
+        edges = (*edges, edge)
+        node.edges = edges if len(edges) <= FEW else _many(ident, edges)
+    else:
+        _add(edges, ident, edge)
+
+
+def _many(ident: str, edges: Iterable[Edge]) -> Many:
+    many = Many({}, {}, {}, {})
+    for edge in edges:
+        _add(many, ident, edge)
+    return many
+
+
+def _add(many: Many, ident: str, edge: Edge) -> None:
+    other = edge.lo if edge.hi == ident else edge.hi
+    _shelf(many, edge.state)[other] = edge
+    if edge.hi == ident and edge.low < edge.high:
+        many.up[edge.low] = many.up.get(edge.low, 0) + 1
 
 
 def _shelf(many: Many, state: int) -> dict[str, Edge]:

@@ -92,7 +92,10 @@ class WorkerSettings(Section):
         default=50_000, ge=100, description="Most people held decoded; the others are in the local store."
     )
     identifiers_in_memory: Count = Field(
-        default=500_000, ge=100, description="Most rows of the identity graph's copy held decoded."
+        default=500_000,
+        ge=100,
+        description="Most identifiers the resolver holds decoded, and most rows of the graph's copy; "
+        "the others are in the local stores.",
     )
     session_timeout: Duration = Field(
         default="6s", description="A worker that is silent for so long loses its partitions to the others."

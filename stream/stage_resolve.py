@@ -1,7 +1,7 @@
 """The resolve stage, live: the one writer of the identity graph of a space.
 
 Its topic has one partition, so that one worker of the group has it and the others stand by. What the graph is, is the
-compacted topic `identity.graph`; a snapshot beside it makes a start fast.
+compacted topic `identity.graph`; a store of people beside it makes a start fast, and holds whoever is not in memory.
 """
 
 import logging
@@ -22,6 +22,7 @@ from stream.changelog import read_to_end
 from stream.connection import Connection
 from stream.dead_letters import dead_letter
 from stream.graph_log import input_record
+from stream.graph_rows import DiskRows
 from stream.live_graph import LiveGraph
 from stream.messages import PartChange, Request
 from stream.metrics import Metrics
@@ -33,8 +34,8 @@ from stream.wire import decode, encode, encode_event, ends, partition_of
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_AFTER = 100_000
-"""Records read at a start after which a snapshot is written at once, for the next one."""
+MEMORY_MB = 64
+"""What the store takes of memory for its cache and what is yet to be written."""
 
 
 class ResolveWork:
@@ -61,8 +62,8 @@ class ResolveWork:
         self._metrics = metrics
         self._partitions = partitions
         self._graph_partitions = graph_partitions
-        self._snapshot = data / "graph.snapshot"
-        self._offsets: dict[int, int] = {}
+        self._data = data
+        self._rows: DiskRows | None = None
         self._policy = Policy.from_settings(settings)
         self.graph: LiveGraph | None = None
         self._originals = Originals(connection)
@@ -74,32 +75,34 @@ class ResolveWork:
     def open(self, places: list[TopicPartition]) -> None:
         """Restore the graph as it is committed."""
         started = time.perf_counter()
-        graph = LiveGraph(self._policy, self._settings.space)
-        self._offsets = graph.load(self._snapshot) or {}
-        starts = {(self._graph_topic, number): self._offsets.get(number, 0) for number in range(self._graph_partitions)}
+        self._rows = DiskRows(self._data / "resolver", MEMORY_MB, logged=True, purpose="store of the identity graph")
+        most = self._settings.worker.identifiers_in_memory
+        graph = LiveGraph(self._policy, self._settings.space, self._rows, most, self._data)
+        starts = {(self._graph_topic, number): graph.offsets.get(number, 0) for number in range(self._graph_partitions)}
         count = 0
         for (_, number), records, offset in read_to_end(self._connection, starts):
             for key, value in records:
                 graph.apply(key, value)
             count += len(records)
-            self._offsets[number] = offset
+            graph.offsets[number] = offset
         graph.verify()
         seconds = time.perf_counter() - started
         self._metrics.restored("resolve", count, seconds)
         log.info("resolve: %d records of the identity graph read in %.1f s", count, seconds)
         self.graph = graph
-        if count > SNAPSHOT_AFTER:
-            self.save()
 
     def close(self, places: list[Place]) -> None:
         """Let the graph go: another worker writes it from now on."""
-        self.save()
-        self.graph = None
-
-    def save(self) -> None:
-        """Write the snapshot."""
         if self.graph is not None:
-            self.graph.save(self._snapshot, self._offsets)
+            self.graph.file()
+        if self._rows is not None:
+            self._rows.close()
+        self.graph = self._rows = None
+
+    def size_bytes(self) -> int:
+        """Return what the store takes on disk."""
+        rows = self._rows
+        return 0 if rows is None else rows.size_bytes()
 
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Return changes, events on their way, new rows of the graph and what is to be told about people."""
@@ -145,7 +148,7 @@ class ResolveWork:
             written.add(partition)
             outbox.add(self._graph_topic, key, row, partition)
         if messages:
-            for partition in sorted(written):
+            for partition in sorted(written or {0}):  # who follows the graph also hears of what changed nothing
                 key, row = input_record((messages[-1].offset() or 0) + 1)
                 outbox.add(self._graph_topic, key, row, partition)
         self._metrics.people_changed(merged, split, refused)
@@ -158,9 +161,7 @@ class ResolveWork:
     def committed(self, delivered: Mapping[int, int]) -> None:
         """Note how much of the graph's topic the graph has."""
         if self.graph is not None:
-            self.graph.committed()
-        for number, offset in delivered.items():
-            self._offsets[number] = offset + 1
+            self.graph.committed(delivered)
 
     def forget(self) -> None:
         """Go back by the batch that was aborted."""

@@ -141,7 +141,10 @@ class Watch:
         self._frozen = {one_id: self._frozen.get(one_id, now) for one_id in waiting}
         metrics.frozen(len(waiting), max((now - since for since in self._frozen.values()), default=0.0))
         size = sum(partition.store.size_bytes() for partition in held)
-        metrics.state(sum(len(partition.store) for partition in held), [("profile", size)])
+        sizes = [("profile", size)]
+        if self._worker.resolve is not None:
+            sizes.append(("resolve", self._worker.resolve.size_bytes()))
+        metrics.state(sum(len(partition.store) for partition in held), sizes)
 
     def _measure_lag(self, resolves: bool) -> None:
         """Set the lag of all stages. One worker does it for all: the one that has the resolver's partition."""

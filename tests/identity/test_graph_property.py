@@ -91,9 +91,10 @@ def random_history(seed: int) -> tuple[Policy, list[Event]]:
     return policy, events
 
 
-def follow_history(policy: Policy, events: list[Event]) -> None:
+def follow_history(policy: Policy, events: list[Event], graph: Graph | None = None) -> None:
     """Feed a graph and compare it after every step with the whole set; check what each step reports."""
-    graph = Graph(policy)
+    if graph is None:
+        graph = Graph(policy)
     evidence = Evidence(policy)
     owner: dict[str, str] = {}
     parts: dict[str, str] = {}

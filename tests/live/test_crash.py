@@ -12,7 +12,13 @@ def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
         settings = Settings.model_validate(
             {
                 "kafka": {"brokers": kafka.bootstrap, "partitions": 3, "replication": 1},
-                "worker": {"data": str(tmp_path / "data"), "batch": 100, "api": {"port": 0}},
+                "worker": {
+                    "data": str(tmp_path / "data"),
+                    "batch": 100,
+                    "people_in_memory": 100,
+                    "identifiers_in_memory": 100,
+                    "api": {"port": 0},
+                },
                 "lake": {"every": "2s"},
             }
         )

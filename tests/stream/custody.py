@@ -19,6 +19,7 @@ from identity.policy import Policy
 from schemas.event import Event, Source
 from schemas.firing import Firing
 from schemas.settings import Settings
+from stream.graph_rows import MemoryRows
 from stream.graph_view import GraphView
 from stream.identify import Identify
 from stream.live_graph import LiveGraph
@@ -184,11 +185,12 @@ class ResolveActor(Actor):
 
     def __init__(self, world: "World", topic: Topic) -> None:
         super().__init__(world, topic)
-        self.graph = self._empty()
-        self.snapshot = world.folder / "graph.snapshot"
+        self.rows = MemoryRows()
+        self.graph = self._opened(self.rows)
 
-    def _empty(self) -> LiveGraph:
-        return LiveGraph(self.world.policy, self.world.settings.space)
+    def _opened(self, rows: MemoryRows) -> LiveGraph:
+        most = self.world.random.choice([1, 8, 1000])
+        return LiveGraph(self.world.policy, self.world.settings.space, rows, most)
 
     def work(self, values: list[bytes]) -> tuple[list[Said], Callable[[], None]]:
         graph, world = self.graph, self.world
@@ -210,28 +212,30 @@ class ResolveActor(Actor):
         return said, self._committed
 
     def _committed(self) -> None:
-        self.graph.committed()
-        if self.world.random.random() < 0.1:
-            offsets = {n: len(self.world.topic("graph", n).committed()) for n in range(GRAPH_PARTITIONS)}
-            self.graph.save(self.snapshot, offsets)
+        ends = {n: len(self.world.topic("graph", n).committed()) for n in range(GRAPH_PARTITIONS)}
+        self.graph.committed({n: end - 1 for n, end in ends.items()})
+        if self.world.random.random() < 0.2:
+            self.graph.file()
 
     def forget(self) -> None:
         way = self.world.random.randrange(3)
         if way == 0:
             self.graph.rollback()
         else:
-            self.graph = self.restored(use_snapshot=way == 1)
+            if way == 1:
+                self.rows = MemoryRows()
+            self.graph = self.restored(self.rows)
 
-    def restored(self, use_snapshot: bool) -> LiveGraph:
-        """Return the graph as another worker would have it, from its snapshot and the log."""
-        graph = self._empty()
-        offsets = (graph.load(self.snapshot) or {}) if use_snapshot else {}
+    def restored(self, store: MemoryRows) -> LiveGraph:
+        """Return the graph as another worker would have it, from a store of it and the log."""
+        graph = self._opened(store)
         for number in range(GRAPH_PARTITIONS):
-            rows = self.world.topic("graph", number).committed()[offsets.get(number, 0) :]
+            rows = self.world.topic("graph", number).committed()[graph.offsets.get(number, 0) :]
             last = dict(rows)
             for key, value in rows:
                 if last[key] is value or self.world.random.random() < 0.5:
                     graph.apply(key, value)
+            graph.offsets[number] = graph.offsets.get(number, 0) + len(rows)
         graph.verify()
         return graph
 

@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from ingest.admit import Admission
 from schemas.errors import InvalidEvent
 from schemas.event import Event
 from schemas.settings import Settings
+from stream.graph_rows import MemoryRows
 from stream.memory import MemoryPipeline
 from tests.identity.test_journal import content
 from tests.reference.generate import START, generate
@@ -126,8 +128,8 @@ def check_rest(world: World, events: list[Event]) -> None:
 def check_graph(world: World, calm: MemoryPipeline) -> None:
     """The resolver, those who would take over from it, and the copies have the people of the evidence."""
     assert content(world.graph.graph) == content(calm.graph)
-    for use_snapshot in (False, True):
-        heir = world.resolver.restored(use_snapshot)
+    for rows in (MemoryRows(), deepcopy(world.resolver.rows)):
+        heir = world.resolver.restored(rows)
         assert content(heir.graph) == content(calm.graph)
         assert heir.step == world.graph.step
     for worker in world.identifiers:

@@ -1,7 +1,10 @@
-"""The resolver's graph goes back after an abort and starts again from a snapshot."""
+"""The resolver's graph goes back after an abort, and starts again from its store and its log."""
 
-import logging
 import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ import pytest
 from identity.policy import Policy
 from schemas.errors import StateError
 from schemas.event import Event
+from schemas.settings import KindSettings
+from stream.graph_log import ALIAS, Record, read_node
+from stream.graph_rows import DiskRows, MemoryRows, Rows
 from stream.live_graph import LiveGraph
 from tests.identity.test_graph_property import event, random_history
 from tests.identity.test_journal import content
@@ -22,13 +28,17 @@ def some(seed: int = 7) -> tuple[Policy, list[Event]]:
     return policy, [*events, event(policy, "last", 99, ["m:new", "p:new"])]
 
 
-def saved(path: Path, seed: int = 7) -> LiveGraph:
+def filed(rows: Rows, seed: int = 7) -> LiveGraph:
     policy, events = some(seed)
-    graph = LiveGraph(policy)
+    graph = LiveGraph(policy, rows=rows)
     run(graph, events)
-    graph.committed()
-    graph.save(path, {0: 11, 3: 5})
+    graph.committed({0: 10, 3: 4})
+    graph.file()
     return graph
+
+
+def on_disk(path: Path) -> DiskRows:
+    return DiskRows(path, 4, logged=True, purpose="store of the identity graph")
 
 
 def test_an_aborted_batch_gives_the_same_records_when_it_comes_again() -> None:
@@ -60,95 +70,218 @@ def test_a_batch_that_an_event_breaks_can_be_taken_back(idents: tuple[str, ...])
     assert content(graph.graph) == before
 
 
-def test_a_batch_must_end_before_the_next_begins_or_a_snapshot_is_made(tmp_path: Path) -> None:
+def test_a_batch_must_end_before_the_next_begins_or_the_graph_is_filed() -> None:
     policy, events = some()
-    graph = LiveGraph(policy)
+    graph = LiveGraph(policy, rows=MemoryRows())
     run(graph, events)
     with pytest.raises(StateError):
         graph.mark()
     with pytest.raises(StateError):
-        graph.save(tmp_path / "graph", {})
+        graph.file()
     graph.committed()
     graph.mark()
     graph.rollback()
-    graph.save(tmp_path / "graph", {})
+    graph.file()
 
 
-def test_a_graph_loaded_from_its_snapshot_goes_on_as_the_graph(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [1, 10, 1000])
+def test_a_graph_from_its_store_goes_on_as_the_graph(most: int) -> None:
     for seed in range(SEEDS):
         policy, events = random_history(seed)
         rng = random.Random(seed)
         cut = rng.randint(0, len(events))
-        graph, other = LiveGraph(policy), LiveGraph(policy)
-        names: set[str] = set()
+        whole, rows, names = LiveGraph(policy), MemoryRows(), set()
+        graph = LiveGraph(policy, rows=rows, most=most)
         for batch in batches(events[:cut], rng):
-            run(graph, batch)
-            names |= {one_id for one_id, _ in graph.graph.people()}
-        graph.committed()
-        graph.save(tmp_path / "graph", {0: seed})
-        assert other.load(tmp_path / "graph") == {0: seed}
-        same(graph, other, names)
-        for batch in batches(events[cut:], rng):
-            rows = run(graph, batch)
+            assert sorted(run(graph, batch)) == sorted(run(whole, batch))
+            names |= {one_id for one_id, _ in whole.graph.people()}
+            graph.committed()
             if rng.random() < 0.5:
-                assert sorted(run(other, batch)) == sorted(rows)
+                graph.file()
+        graph.committed({0: seed})
+        graph.file()
+        other = LiveGraph(policy, rows=rows, most=most)
+        assert other.offsets == {0: seed + 1}
+        for batch in batches(events[cut:], rng):
+            found = run(whole, batch)
+            if rng.random() < 0.5:
+                assert sorted(run(other, batch)) == sorted(found)
+                other.committed()
             else:
-                for key, value in rows:
+                for key, value in found:
                     other.apply(key, value)
                 other.verify()
-            names |= {one_id for one_id, _ in graph.graph.people()}
-        same(graph, other, names)
+            names |= {one_id for one_id, _ in whole.graph.people()}
+        same(whole, other, names)
 
 
-def test_the_records_after_a_snapshot_may_say_again_what_is_in_it(tmp_path: Path) -> None:
+def test_records_may_say_again_what_the_store_has() -> None:
     for seed in range(SEEDS):
         policy, events = random_history(seed)
-        graph, other = LiveGraph(policy), LiveGraph(policy)
+        rows = MemoryRows()
+        graph = LiveGraph(policy, rows=rows, most=5)
         log = [row for batch in batches(events, random.Random(seed)) for row in run(graph, batch)]
         graph.committed()
-        graph.save(tmp_path / "graph", {})
-        other.load(tmp_path / "graph")
+        graph.file()
+        other = LiveGraph(policy, rows=rows, most=5)
         for key, value in log[len(log) // 2 :]:
             other.apply(key, value)
         other.verify()
         assert content(graph.graph) == content(other.graph)
 
 
-def test_without_a_snapshot_there_is_nothing_to_load(tmp_path: Path) -> None:
-    assert LiveGraph(some()[0]).load(tmp_path / "none") is None
+def sorted_on_disk(policy: Policy, log: Iterable[Record], rows: MemoryRows, scratch: Path) -> LiveGraph:
+    graph = LiveGraph(policy, rows=rows, most=7, scratch=scratch)
+    for key, value in log:
+        graph.apply(key, value)
+    assert graph._spool is not None
+    graph.verify()
+    assert list(scratch.iterdir()) == []
+    return graph
 
 
-def test_a_snapshot_of_other_settings_is_not_used(tmp_path: Path) -> None:
-    saved(tmp_path / "graph")
-    policy = some()[0]
-    for other in (LiveGraph(Policy(policy.kinds, policy.strong, (9,) * 5, policy.hub)), LiveGraph(policy, "elsewhere")):
-        assert other.load(tmp_path / "graph") is None
-        assert len(other.graph) == 0
-
-
-def test_a_damaged_snapshot_is_not_used_wherever_it_is_damaged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("share", [1, 3, 1000])
+def test_a_graph_from_more_records_than_fit_in_memory_is_the_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
 ) -> None:
-    caplog.set_level(logging.CRITICAL)
-    path = tmp_path / "graph"
-    graph = saved(path)
-    whole = path.read_bytes()
-    for place in range(0, len(whole), 7):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        other = LiveGraph(graph.graph.policy)
-        assert other.load(path) is None
-        path.write_bytes(whole[:place])
-        assert other.load(path) is None
-        assert len(other.graph) == 0
-    path.write_bytes(whole)
-    assert other.load(path) == {0: 11, 3: 5}
-    same(graph, other, set())
+    monkeypatch.setattr("stream.live_graph.AT_ONCE", 3)
+    monkeypatch.setattr("stream.graph_restore.SHARE", share)
+    monkeypatch.setattr("stream.graph_spool.SHARE", 4)
+    for seed in range(25):
+        policy, events = some(seed)
+        rng = random.Random(seed)
+        graph, behind, log, names = LiveGraph(policy), MemoryRows(), [], set()
+        begin = LiveGraph(policy, rows=behind)
+        cut = rng.choice([0, rng.randint(0, len(events))])  # the store is empty, or behind
+        for place, batch in enumerate(batches(events, rng)):
+            found = run(graph, batch)
+            names |= {one_id for one_id, _ in graph.graph.people()}
+            if place < cut:
+                run(begin, batch)
+            else:
+                rng.shuffle(found)
+                log += found
+        if cut:
+            begin.committed()
+            begin.file()
+        last = dict(log)
+        log = [(key, value) for key, value in log if last[key] is value or rng.random() < 0.7]
+        if len(log) < 3:
+            continue
+        other = sorted_on_disk(policy, log, behind, tmp_path)
+        same(graph, other, names)
+        former = {one_id: graph.graph.follow(one_id) for one_id in names}
+        assert all(other.graph.follow(one_id) == person for one_id, person in former.items())
+        again = LiveGraph(policy, rows=behind)
+        same(graph, again, names)
+        probe = [event(policy, "z", 100, ["m:1", "p:1"]), event(policy, "zz", 1, ["q:0", "d:0", "m:2"])]
+        assert sorted(run(again, probe)) == sorted(run(graph, probe))
 
 
-def test_a_snapshot_replaces_the_former_one_whole(tmp_path: Path) -> None:
-    saved(tmp_path / "graph", 7)
-    graph = saved(tmp_path / "graph", 8)
-    other = LiveGraph(graph.graph.policy)
-    assert other.load(tmp_path / "graph") is not None
+def test_people_that_were_not_there_are_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the evidence comes in, only OneIDs that there were are known."""
+    monkeypatch.setattr("stream.live_graph.AT_ONCE", 3)
+    monkeypatch.setattr("stream.graph_restore.SHARE", 1)
+    for seed in range(25):
+        policy, events = random_history(seed)
+        graph, rows = LiveGraph(policy), MemoryRows()
+        log = run(graph, events)
+        if len(log) < 3:
+            continue
+        known = {read_node(value).one_id for key, value in log if b"\0" not in key}
+        known |= {key[len(ALIAS) :].decode() for key, _ in log if key.startswith(ALIAS)}
+        sorted_on_disk(policy, log, rows, tmp_path)
+        assert {key[1:].decode() for key in rows if key.startswith(b"\0")} == known
+
+
+def test_other_people_than_the_records_say_are_not_taken_over_however_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.live_graph.AT_ONCE", 2)
+    policy = Policy.of({"m": KindSettings(strength="strong", limit=1), "p": KindSettings(strength="strong", limit=5)})
+    apart = LiveGraph(policy)
+    log = run(apart, [event(policy, "e1", 1, ["m:1", "p:1"]), event(policy, "e2", 2, ["m:2", "p:1"])])
+    looser = Policy.of({"m": KindSettings(strength="strong", limit=2), "p": KindSettings(strength="strong", limit=5)})
+    rows = MemoryRows()
+    with pytest.raises(StateError, match="set identity and space as they were"):
+        sorted_on_disk(looser, log, rows, tmp_path)
+    assert rows.note is not None
+    assert LiveGraph(looser, rows=rows).offsets == {}  # what was begun is not taken for a whole
+    assert rows.note is None
+    log = [row for row in log if row[0] != b"p:1"]
+    with pytest.raises(StateError, match="was never seen"):
+        sorted_on_disk(policy, log, MemoryRows(), tmp_path)
+
+
+def test_a_record_that_is_gone_is_gone_from_what_was_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.live_graph.AT_ONCE", 2)
+    policy, _ = random_history(1)
+    apart = LiveGraph(policy)
+    log = run(apart, [event(policy, "e1", 1, ["m:1"]), event(policy, "e2", 2, ["m:2", "p:2"])])
+    graph = LiveGraph(policy, rows=MemoryRows(), scratch=tmp_path)
+    for key, value in [*log, (b"m:1", None), (b"p:9", None), (b"m:2\0p:9", None), (ALIAS + b"x", None)]:
+        graph.apply(key, value)
+    graph.verify()
+    assert [members for _, members in graph.graph.people()] == [["m:2", "p:2"]]
+
+
+def test_a_store_of_other_settings_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    policy = some()[0]
+    for other, space in (
+        (Policy(policy.kinds, policy.strong, (9,) * 5, policy.hub), "default"),
+        (policy, "elsewhere"),
+    ):
+        rows = MemoryRows()
+        filed(rows)
+        graph = LiveGraph(other, space, rows)
+        assert (graph.offsets, graph.step, len(graph.graph), rows.note) == ({}, 0, 0, None)
+    assert "of other settings" in caplog.text
+
+
+def test_a_store_on_disk_is_there_after_it_was_closed_or_killed(tmp_path: Path) -> None:
+    graph = filed(MemoryRows())
+    rows = on_disk(tmp_path / "graph")
+    filed(rows)
+    rows.close()
+    rows = on_disk(tmp_path / "graph")
+    other = LiveGraph(graph.graph.policy, rows=rows, most=1)
+    assert other.offsets == {0: 11, 3: 5}
     same(graph, other, set())
-    assert [file.name for file in tmp_path.iterdir()] == ["graph"]
+    rows.close()
+    code = (
+        f"import os, signal, sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from pathlib import Path; from tests.stream.test_live_graph import filed, on_disk\n"
+        f"filed(on_disk(Path({str(tmp_path / 'killed')!r}))); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGKILL
+    rows = on_disk(tmp_path / "killed")
+    other = LiveGraph(graph.graph.policy, rows=rows)
+    assert other.offsets == {0: 11, 3: 5}
+    same(graph, other, set())
+    rows.close()
+
+
+def test_a_damaged_store_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = on_disk(tmp_path / "graph")
+    filed(rows)
+    rows.close()
+    for file in (tmp_path / "graph").iterdir():
+        if file.name.startswith(("MANIFEST", "CURRENT")):
+            file.write_bytes(b"nonsense")
+    rows = on_disk(tmp_path / "graph")
+    assert (rows.note, list(rows)) == (None, [])
+    assert "wiped and restored" in caplog.text
+    rows.close()
+
+
+def test_a_store_that_contradicts_itself_is_made_anew_at_the_next_start(tmp_path: Path) -> None:
+    rows = on_disk(tmp_path / "graph")
+    policy = filed(rows).graph.policy
+    assert rows.note is not None
+    rows.write({b"m:new": b"\0p:none"}, rows.note)
+    with pytest.raises(StateError, match=r"contradicts itself about m:new.*start again, it is then restored"):
+        LiveGraph(policy, rows=rows).graph.one_id("m:new")
+    rows.close()
+    rows = on_disk(tmp_path / "graph")
+    assert LiveGraph(policy, rows=rows).offsets == {}
+    rows.close()
