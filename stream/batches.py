@@ -40,6 +40,11 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 
+RESTORE_MS = 4 * 3_600_000
+"""How long a worker may take to restore what it takes over, which it does before it reads on: a graph of a hundred
+million people from nothing. Whoever is dead is known by its session's end, much sooner."""
+
+
 class Batch:
     """Messages, none of them an error; `epoch` tells whether the stage went back since it was read."""
 
@@ -78,7 +83,7 @@ class BatchSource:
             partition_assignment_strategy="cooperative-sticky",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=max(500, session_ms // 5),
-            max_poll_interval_ms=30 * 60_000,  # a store is restored within the callback
+            max_poll_interval_ms=RESTORE_MS,
             queued_max_messages_kbytes=65_536,
             fetch_max_bytes=16 << 20,
             max_partition_fetch_bytes=1 << 20,
