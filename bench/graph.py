@@ -19,10 +19,8 @@ from bench.events import START_MS, YEAR_MS
 from identity.policy import Policy
 from schemas.event import Event
 from schemas.settings import Settings
-from stream.graph_rows import DiskRows
 from stream.graph_view import GraphView
-from stream.live_graph import LiveGraph
-from stream.stage_resolve import MEMORY_MB
+from stream.live_graph import LiveGraph, open_rows
 
 BATCH = 1_000
 
@@ -36,20 +34,20 @@ def main(arguments: list[str]) -> None:
         log = _live("all in memory", LiveGraph(policy), people)
         for name, most in (("beside a store", 10**9), ("a tenth in memory", people * 3 // 10)):
             path = Path(folder) / str(most)
-            rows = _rows(path)
+            rows = open_rows(path)
             _live(name, LiveGraph(policy, rows=rows, most=most), people)
             start = time.process_time()
             rows.close()
             _print("store: close", time.process_time() - start, "s")
             _print("store: size", _size(path), "MB")
         start = time.process_time()
-        rows = _rows(path)
+        rows = open_rows(path)
         LiveGraph(policy, rows=rows)
         _print("store: open", time.process_time() - start, "s")
         rows.close()
         _view(log, Path(folder) / "view", people)
         _restore("restore in memory", log, LiveGraph(policy))
-        rows = _rows(Path(folder) / "restored")
+        rows = open_rows(Path(folder) / "restored")
         _restore("restore into a store", log, LiveGraph(policy, rows=rows, scratch=Path(folder)))
         rows.close()
     _print("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB")
@@ -97,10 +95,6 @@ def _spent(name: str, requests: int, batches: Iterable[list[Event]]) -> Iterator
         yield batch
         spent += time.process_time() - start
     _print(name, spent / requests * 1e6, "us per request")
-
-
-def _rows(path: Path) -> DiskRows:
-    return DiskRows(path, MEMORY_MB, logged=True, purpose="store of the identity graph")
 
 
 def _size(path: Path) -> float:

@@ -27,14 +27,6 @@ class Refused(NamedTuple):
     reason: str
 
 
-def unlike(ident: str, one_id: str, found: str | None) -> StateError:
-    """Return the error for an identifier whose stored OneID is not the one that the evidence gives."""
-    return StateError(
-        f"the graph that was stored has {ident} as person {one_id}, the evidence gives {found}: "
-        "set identity and space as they were when it was built, or start anew with another kafka.prefix"
-    )
-
-
 class Graph:
     """Identifiers, the evidence that joins them, and who they are, in one identity space.
 
@@ -153,12 +145,13 @@ class Graph:
         undeclared kind, or an edge with an end that is not seen.
         """
         stored = Stored(seen, edges, commands, aliases)
-        if self._nodes if self.archive is None else not self.archive.empty:
+        empty = not self._nodes if self.archive is None else self.archive.empty
+        if not empty:
             self._add(stored, self._names)
-        else:
-            Builder(self._store, self._names, self._name).build(stored)
-            if self.archive is not None:
-                self.archive.note_all(self._nodes)
+            return
+        Builder(self._store, self._names, self._name).build(stored)
+        if self.archive is not None:
+            self.archive.note_all(self._nodes)
 
     def add(
         self,
@@ -177,7 +170,11 @@ class Graph:
         node = self._nodes.get(ident)
         group = None if node is None or node.first_ms is None else node.group
         if group is None or group.one_id != one_id or group.oldest is None:
-            raise unlike(ident, one_id, None if group is None else group.one_id)
+            found = None if group is None else group.one_id
+            raise StateError(
+                f"the graph that was stored has {ident} as person {one_id}, the evidence gives {found}: "
+                "set identity and space as they were when it was built, or start anew with another kafka.prefix"
+            )
         self._names[one_id] = group.oldest
 
     def remember(self, one_id: str, ident: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from identity.evidence import Command
 from identity.policy import Policy
 from identity.shortcuts import comes_last
-from identity.state import ASIDE, LINK, STRONG, WEAK, Edge, Group, Node, Store, attach, edges_of
+from identity.state import ASIDE, LINK, Edge, Group, Node, Store, attach, edge_with, edges_of
 
 _FORMAT: Final = 2
 
@@ -112,7 +112,7 @@ def unpack(store: Store, data: bytes) -> Group:
     Raises msgspec.MsgspecError or LookupError for what is no packed group.
     """
     packed = _decode(data)
-    nodes, strong = store.nodes, store.policy.strong
+    nodes = store.nodes
     idents = [member.ident for member in packed.members]
     oldest = None if packed.oldest < 0 else idents[packed.oldest]
     group = Group(idents, packed.one_id, oldest, None, packed.odd, None, len(idents))
@@ -127,8 +127,8 @@ def unpack(store: Store, data: bytes) -> Group:
     for each in packed.inside:
         lo, hi = idents[each.lo], idents[each.hi]
         low, high = mine[each.lo], mine[each.hi]
-        rank = STRONG if strong[low.place] and strong[high.place] else WEAK
         event_id = high.first_id if each.id is None else each.id
+        rank = store.rank(low.place, high.place)
         edge = Edge(lo, hi, low.place, high.place, each.ms, event_id, rank, each.state)
         attach(low, lo, edge)
         if not high.hub:
@@ -136,7 +136,8 @@ def unpack(store: Store, data: bytes) -> Group:
         _reach(store, group, edge)
     for there in packed.across:
         ident, node = idents[there.mine], mine[there.mine]
-        edge = _resident(store, ident, there.other) or _across(store, ident, node.place, there)
+        far = store.resident(there.other)
+        edge = (far and edge_with(far, ident)) or _across(store, ident, node.place, there)
         attach(node, ident, edge)
         _reach(store, group, edge)
     for order in packed.orders:
@@ -156,25 +157,10 @@ def _pack_orders(store: Store, number: dict[str, int], orders: list[_Order]) -> 
                 orders.append(_Order(mine, other, command.time_ms, command.event_id, _UNLINK))
 
 
-def _resident(store: Store, ident: str, other: str) -> Edge | None:
-    """Return the edge of a pair as the other end has it, if that is there and has it."""
-    node = store.resident(other)
-    if node is None:
-        return None
-    edges = node.edges
-    if isinstance(edges, tuple):
-        for edge in edges:
-            if edge.lo == ident or edge.hi == ident:
-                return edge
-        return None
-    return edges.joined.get(ident) or edges.rest.get(ident) or edges.aside.get(ident)
-
-
 def _across(store: Store, ident: str, place: int, row: _Across | _Order, *, link: bool = False) -> Edge:
     """Return a new record of an edge between a member and an identifier that has none of it."""
     there = store.policy.place[row.other.partition(":")[0]]
-    strong = store.policy.strong
-    rank = LINK if link else STRONG if strong[place] and strong[there] else WEAK
+    rank = LINK if link else store.rank(place, there)
     if (place, ident) <= (there, row.other):
         return Edge(ident, row.other, place, there, row.ms, row.id, rank, row.state)
     return Edge(row.other, ident, there, place, row.ms, row.id, rank, row.state)

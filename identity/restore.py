@@ -19,6 +19,7 @@ from identity.state import (
     Group,
     Node,
     Store,
+    attach,
 )
 from schemas.errors import StateError
 
@@ -127,12 +128,9 @@ class Builder:
             edge = Edge(lo, hi, low_place, high_place, ms, event_id, rank, ASIDE)
             if not (low.hub or high.hub):
                 edge.state = self._decided(edge)
-            if type(low.edges) is tuple and type(high.edges) is tuple and len(low.edges) < FEW > len(high.edges):
-                low.edges = (*low.edges, edge)
-                if not high.hub:
-                    high.edges = (*high.edges, edge)
-            else:
-                store.put(edge)
+            attach(low, lo, edge)
+            if not high.hub:
+                attach(high, hi, edge)
 
     def _decided(self, edge: Edge) -> int:
         """Return what becomes of an edge that comes last, and let its ends be one group if it joins them."""

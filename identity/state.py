@@ -116,22 +116,17 @@ class Store:
     def edge(self, lo: str, hi: str, ms: int, event_id: str, *, link: bool = False) -> Edge:
         """Return an edge, or a steward's link, between two that have nodes; it is new and not stored."""
         low, high = self.nodes[lo].place, self.nodes[hi].place
+        return Edge(lo, hi, low, high, ms, event_id, LINK if link else self.rank(low, high), NEW)
+
+    def rank(self, low: int, high: int) -> int:
+        """Return the rank of event edges between identifiers of the kinds at these places."""
         strong = self.policy.strong
-        rank = LINK if link else STRONG if strong[low] and strong[high] else WEAK
-        return Edge(lo, hi, low, high, ms, event_id, rank, NEW)
+        return STRONG if strong[low] and strong[high] else WEAK
 
     def find(self, lo: str, hi: str) -> Edge | None:
         """Return the event edge of a pair, the lower identifier first."""
         node = self.nodes.get(lo)
-        if node is None:
-            return None
-        edges = node.edges
-        if isinstance(edges, tuple):
-            for edge in edges:
-                if edge.hi == hi:
-                    return edge
-            return None
-        return edges.joined.get(hi) or edges.rest.get(hi) or edges.aside.get(hi)
+        return None if node is None else edge_with(node, hi)
 
     def active(self, ident: str) -> Iterator[Edge]:
         """Yield the links and the event edges of an identifier but for those set aside."""
@@ -247,6 +242,17 @@ class Store:
         if len(group.members) > FEW:
             group.counts = counts
         return counts
+
+
+def edge_with(node: Node, other: str) -> Edge | None:
+    """Return the event edge stored at a node that joins it and another identifier."""
+    edges = node.edges
+    if isinstance(edges, tuple):
+        for edge in edges:
+            if edge.hi == other or edge.lo == other:
+                return edge
+        return None
+    return edges.joined.get(other) or edges.rest.get(other) or edges.aside.get(other)
 
 
 def edges_of(node: Node) -> list[Edge]:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from rocksdict import WriteBatch
 
+from identity.archive import Shelf
 from schemas.errors import StateError
 from stream.database import Database
 
@@ -13,25 +14,13 @@ NOTE: Final = b"\0\0note"
 """The key of the note. Keys that begin with two NULs are not rows."""
 
 
-class Rows(Protocol):
-    """What both kinds can do. `note` is None as long as nothing was written."""
+class Rows(Shelf, Protocol):
+    """What both kinds can do. `note` is None as long as nothing was written; its key is not among the keys."""
 
     note: bytes | None
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, None if there is none."""
-
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the values of keys, None for those there are none of."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield all keys but that of the note, in order."""
-
     def write(self, changes: Mapping[bytes, bytes | None], note: bytes) -> None:
         """Write changes, None for gone, and the note that goes with them, as one."""
-
-    def condemn(self, why: str) -> StateError:
-        """See to it that what contradicts itself is not used again; return the error to be raised."""
 
     def clear(self) -> None:
         """Remove all rows and the note."""

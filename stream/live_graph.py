@@ -18,7 +18,7 @@ import msgspec
 
 from identity.changes import Resolution
 from identity.evidence import Command
-from identity.graph import Graph, unlike
+from identity.graph import Graph
 from identity.journal import Journal
 from identity.packing import fingerprint
 from identity.policy import Policy
@@ -26,7 +26,7 @@ from schemas.errors import StateError
 from schemas.event import Event
 from stream import graph_log
 from stream.graph_restore import restore
-from stream.graph_rows import Rows
+from stream.graph_rows import DiskRows, Rows
 from stream.graph_spool import Spool
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ FILE_AFTER: Final = 2_000
 
 AT_ONCE: Final = 200_000
 """Records of the log that are read at a start in memory; more are sorted on disk first."""
+
+
+MEMORY_MB: Final = 64
+"""What the store on disk takes of memory for its cache and what is yet to be written."""
 
 
 class _Note(msgspec.Struct):
@@ -175,9 +179,7 @@ class LiveGraph:
         )
         self.step = max(self.step, found.step)
         for ident, row in found.nodes.items():
-            one_id = self.graph.one_id(ident)
-            if one_id != row.one_id:
-                raise unlike(ident, row.one_id, one_id)
+            self.graph.confirm(ident, row.one_id)
 
     def _restore_spooled(self, spool: Spool) -> None:
         rows, archive = self._rows, self.graph.archive
@@ -203,6 +205,11 @@ class LiveGraph:
             rows.clear()
             return
         self.offsets, self.step = found.offsets, found.step
+
+
+def open_rows(path: Path, memory_mb: int = MEMORY_MB) -> DiskRows:
+    """Open, or make, the store of a graph on disk; what was filed is there after the process was killed."""
+    return DiskRows(path, memory_mb, logged=True, purpose="store of the identity graph")
 
 
 @contextmanager

@@ -39,18 +39,19 @@ class Asked:
     def __init__(self) -> None:
         self.parts: dict[str, int] = {}
         """Each with the number of the last batch that asked about it."""
-        self._batches: deque[tuple[int, int | None, set[str]]] = deque()
-        """Committed ones, oldest first: number, offset of the last request (None: not known), parts."""
+        self._batches: deque[tuple[int, int, set[str]]] = deque()
+        """Committed ones, oldest first: number, offset of the last request, parts."""
+        self._unplaced: set[str] = set()  # committed, but where their requests lie was not told
         self._under_way: deque[tuple[int, set[str]]] = deque()
         self._number = 0
 
     def begin(self, read: int) -> tuple[int, set[str]]:
         """Begin a batch: return its number and the set for its parts. The resolver has read up to the offset `read`."""
         batches = self._batches
-        while batches and ((batches[0][1] is not None and batches[0][1] < read) or len(self.parts) > MOST_ASKED):
+        while batches and (batches[0][1] < read or len(self.parts) > MOST_ASKED):
             number, _, parts = batches.popleft()
             for part in parts:
-                if self.parts.get(part) == number:
+                if self.parts.get(part, number + 1) <= number:
                     del self.parts[part]
         self._number += 1
         asked: set[str] = set()
@@ -60,17 +61,17 @@ class Asked:
     def committed(self, last: int | None) -> None:
         """Hear that the oldest batch under way is committed, with the offset of its last request if there was one."""
         number, parts = self._under_way.popleft()
-        if parts:
-            self._batches.append((number, last, parts))
-        if last is not None:
-            for place, (number, offset, parts) in enumerate(self._batches):
-                if offset is None:
-                    self._batches[place] = (number, last, parts)
+        if last is None:
+            self._unplaced |= parts
+        else:
+            self._batches.append((number, last, parts | self._unplaced))
+            self._unplaced = set()
 
     def forget(self) -> None:
         """Hear that the batches under way never were."""
         self._under_way.clear()
         self.parts = {part: number for number, _, parts in self._batches for part in parts}
+        self.parts |= dict.fromkeys(self._unplaced, self._number)
 
 
 class IdentifyWork:

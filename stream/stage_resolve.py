@@ -23,7 +23,7 @@ from stream.connection import Connection
 from stream.dead_letters import dead_letter
 from stream.graph_log import input_record
 from stream.graph_rows import DiskRows
-from stream.live_graph import LiveGraph
+from stream.live_graph import LiveGraph, open_rows
 from stream.messages import PartChange, Request
 from stream.metrics import Metrics
 from stream.originals import Originals
@@ -33,9 +33,6 @@ from stream.transaction import Outbox
 from stream.wire import decode, encode, encode_event, ends, partition_of
 
 log = logging.getLogger(__name__)
-
-MEMORY_MB = 64
-"""What the store takes of memory for its cache and what is yet to be written."""
 
 
 class ResolveWork:
@@ -75,7 +72,7 @@ class ResolveWork:
     def open(self, places: list[TopicPartition]) -> None:
         """Restore the graph as it is committed."""
         started = time.perf_counter()
-        self._rows = DiskRows(self._data / "resolver", MEMORY_MB, logged=True, purpose="store of the identity graph")
+        self._rows = open_rows(self._data / "resolver")
         most = self._settings.worker.identifiers_in_memory
         graph = LiveGraph(self._policy, self._settings.space, self._rows, most, self._data)
         starts = {(self._graph_topic, number): graph.offsets.get(number, 0) for number in range(self._graph_partitions)}

@@ -15,7 +15,7 @@ from schemas.event import Event
 from schemas.settings import KindSettings
 from stream.graph_log import ALIAS, Record, read_node
 from stream.graph_rows import DiskRows, MemoryRows, Rows
-from stream.live_graph import LiveGraph
+from stream.live_graph import LiveGraph, open_rows
 from tests.identity.test_graph_property import event, random_history
 from tests.identity.test_journal import content
 from tests.stream.test_graph_log import batches, restored, run, same
@@ -38,7 +38,7 @@ def filed(rows: Rows, seed: int = 7) -> LiveGraph:
 
 
 def on_disk(path: Path) -> DiskRows:
-    return DiskRows(path, 4, logged=True, purpose="store of the identity graph")
+    return open_rows(path, memory_mb=4)
 
 
 def test_an_aborted_batch_gives_the_same_records_when_it_comes_again() -> None:
