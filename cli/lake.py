@@ -1,6 +1,8 @@
 """`kith lake`: the lake's files: which count, merging small ones, and whether they are what they should be."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,6 +20,9 @@ from stream.connection import Connection
 from stream.lag import Lag
 from stream.stage_lake import lake_url
 
+LOOK_S = 0.5
+"""Seconds between two looks at how far the lake is."""
+
 lake_option = click.option(
     "--lake", "url", metavar="URL", help="Folder or URL of the lake; default: by the settings, else kith-data/lake."
 )
@@ -30,6 +35,16 @@ def lake_of(settings: Settings, url: str | None) -> tuple[LakeStore, list[Listin
     if not listings:
         raise ConfigError(f"there is no lake at {store.url}: name it with --lake, or let a worker write one")
     return store, listings
+
+
+def wait_until(store: LakeStore, seconds: float, there: Callable[[list[Listing]], bool]) -> bool:
+    """Look at the listings again and again until they are what is waited for; return whether they were in time."""
+    deadline = time.monotonic() + seconds
+    while not there(catalogue.read_all(store)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 @click.group()

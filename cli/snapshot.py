@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from cli.config import config_option, configured
-from cli.lake import lake_option
+from cli.lake import lake_option, wait_until
 from cli.progress import ReplayProgress
 from cli.replay import parse_until
 from lake import catalogue
+from lake.catalogue import Listing
 from lake.snapshot_series import next_of_series
 from lake.snapshot_sources import MEMORY
 from lake.store import LakeStore
@@ -21,11 +22,8 @@ from stream.cut import complete_ms
 from stream.snapshot import snapshot
 from stream.stage_lake import TELL_S, lake_url
 
-LOOK_S = 0.5
-"""Seconds between two looks at how far the lake is."""
-
 SILENT_S = 3 * TELL_S
-"""Of a lake that was told nothing for so long no worker is running: it is as complete as it will be."""
+"""If no worker has said anything for so long none is running: the lake is as complete as it will be."""
 
 SHOWN = ("events", "people", "identifiers", "merged", "split", "refused", "hub", "orders", "triggers")
 
@@ -114,20 +112,16 @@ def command(
 
 def wait_for(store: LakeStore, seconds: float) -> None:
     """Return when the lake has what had been written when this began, if workers fill it; at the latest in time."""
-    began = time.time()
-    while time.time() < began + seconds:
-        listings = catalogue.read_all(store)
+    began_ms = time.time() * 1000
+
+    def there(listings: list[Listing]) -> bool:
         try:
-            if complete_ms(listings) >= began * 1000:
-                return
+            complete = complete_ms(listings) >= began_ms
         except TransientError:
-            if not listings:
-                return  # the snapshot says what is missing
-        newest = max((listing.complete_ms for listing in listings), default=0)
-        if newest < (time.time() - SILENT_S) * 1000:
-            return
-        time.sleep(LOOK_S)
-    if seconds:
+            complete = not listings  # the snapshot says what is missing
+        return complete or not catalogue.at_work(store, int((time.time() - SILENT_S) * 1000))
+
+    if seconds and not wait_until(store, seconds, there):
         click.echo(f"the lake did not catch up within {seconds:g} s; this is what it has", err=True)
 
 

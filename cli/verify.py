@@ -9,17 +9,14 @@ from typing import Literal
 import click
 
 from cli.config import config_option, configured
-from cli.lake import lake_option
+from cli.lake import lake_option, wait_until
 from cli.progress import ReplayProgress
-from lake import catalogue
 from lake.store import LakeStore
 from schemas.errors import ConfigError, TransientError
 from stream.audit import SETTLE_MS, Verdict, as_json, heading, verify
 from stream.audit_cut import complete_ms
 from stream.audit_sample import verify_some
 from stream.stage_lake import lake_url
-
-LOOK_S = 0.5
 
 
 @click.command("verify")
@@ -108,14 +105,9 @@ def parse_offsets(text: str) -> dict[int, int]:
 
 def wait_for(store: LakeStore, seconds: float) -> None:
     """Return when the lake has what had been written when this began. Raises TransientError if that takes too long."""
-    began = time.time()
-    while True:
-        listings = catalogue.read_all(store)
-        if complete_ms(listings) > began * 1000 + SETTLE_MS:
-            return
-        if time.time() > began + seconds:
-            raise TransientError(f"{store.url}: the lake did not catch up within {seconds:g} s; is a worker running?")
-        time.sleep(LOOK_S)
+    through_ms = time.time() * 1000 + SETTLE_MS
+    if not wait_until(store, seconds, lambda listings: complete_ms(listings) > through_ms):
+        raise TransientError(f"{store.url}: the lake did not catch up within {seconds:g} s; is a worker running?")
 
 
 def _page(verdict: Verdict) -> str:

@@ -6,7 +6,8 @@ compaction before or after. A file that is in no list does not count: it is left
 (the same offsets give the same name, so it is written over), or was replaced and is kept for readers of the old list.
 
 How far a partition is complete moves on also while nothing comes, and there are many idle ones. So workers tell it of
-all their partitions in one file each, `catalogue/told/WORKER.json`; what is told stays true for ever.
+all their partitions in one file each, `catalogue/told/WORKER.json`; what is told stays true for ever. A worker that
+stops says that there as well, so that nobody waits for it.
 
 In a folder the change of a list is done under a lock. On object stores there is none: there only the worker that owns
 a partition changes its list, and a list that a forgotten worker puts back is an earlier one, true but shorter, which
@@ -74,8 +75,16 @@ class Told(msgspec.Struct, frozen=True):
     complete_ms: int
 
 
+class Word(msgspec.Struct, frozen=True):
+    """What a worker said last, when (epoch ms), and whether it stopped after that."""
+
+    at_ms: int
+    stopped: bool
+    told: tuple[Told, ...]
+
+
 _read = msgspec.json.Decoder(Listing).decode
-_read_told = msgspec.json.Decoder(list[Told]).decode
+_read_word = msgspec.json.Decoder(Word).decode
 _locks_guard = threading.Lock()
 _locks: dict[str, threading.Lock] = {}
 
@@ -98,7 +107,7 @@ def read(store: LakeStore, topic: str, partition: int) -> Listing:
 def read_all(store: LakeStore) -> list[Listing]:
     """Return the listings of all partitions, by topic and partition, with what was told of them."""
     paths = [info.path for info in store.each(FOLDER) if info.path.endswith(".json")]
-    told = [each for path in paths if path.startswith(f"{TOLD}/") for each in _told(store, path)]  # before the listings
+    told = [each for word in _words(store, paths) for each in word.told]  # before the listings
     listings = [_parsed(store, path) for path in paths if not path.startswith(f"{TOLD}/")]
     found = {(each.topic, each.partition): each for each in listings if each is not None}
     for each in told:
@@ -109,17 +118,26 @@ def read_all(store: LakeStore) -> list[Listing]:
     return [found[place] for place in sorted(found)]
 
 
-def tell(store: LakeStore, worker: str, told: Iterable[Told]) -> None:
+def tell(store: LakeStore, worker: str, word: Word) -> None:
     """Say how far partitions are complete, in the place of what this worker said before."""
-    store.write_bytes(f"{TOLD}/{worker}.json", msgspec.json.format(msgspec.json.encode(list(told)), indent=1) + b"\n")
+    store.write_bytes(f"{TOLD}/{worker}.json", msgspec.json.format(msgspec.json.encode(word), indent=1) + b"\n")
 
 
-def _told(store: LakeStore, path: str) -> list[Told]:
-    content = store.read_bytes(path)
-    try:
-        return [] if content is None else _read_told(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StateError(f"{store.url}: {path} does not say how far partitions are: {error}") from error
+def at_work(store: LakeStore, since_ms: int) -> bool:
+    """Return whether a worker said something since then and has not stopped."""
+    words = _words(store, [info.path for info in store.each(TOLD)])
+    return any(word.at_ms >= since_ms and not word.stopped for word in words)
+
+
+def _words(store: LakeStore, paths: Iterable[str]) -> Iterator[Word]:
+    for path in paths:
+        if path.startswith(f"{TOLD}/") and path.endswith(".json"):
+            content = store.read_bytes(path)
+            try:
+                if content is not None:
+                    yield _read_word(content)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise StateError(f"{store.url}: {path} does not say how far partitions are: {error}") from error
 
 
 def update(store: LakeStore, topic: str, partition: int, change: Callable[[Listing], Listing]) -> Listing:

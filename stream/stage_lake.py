@@ -19,7 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from msgspec.structs import replace
 
 from lake import catalogue
-from lake.catalogue import SETTLED_MS, DataFile, Listing, Told
+from lake.catalogue import SETTLED_MS, DataFile, Listing, Told, Word
 from lake.rows import TOPICS, TRIGGERS, Read, Rows
 from lake.store import LakeStore
 from schemas.errors import TransientError
@@ -48,7 +48,7 @@ APART_S = 5.0
 """but chunks of a partition that are not full are at least this far apart, or `lake.every` if that is less."""
 
 TELL_S = 5.0
-"""How often it is told how far the partitions are complete, also when nothing comes."""
+"""How often it is told how far the partitions are complete, also when nothing comes; `lake.every` if that is less."""
 
 ASK_S = 5.0
 """Seconds to wait for the brokers to say where partitions end."""
@@ -193,6 +193,7 @@ class LakeStage:
                 if self._error is not None:
                     raise self._error
             self._drain()
+            self._tell(stopped=True)
             self._consumer.close()  # gives up the partitions, and so writes what is gathered
             if self._broker is not None:
                 self._broker.close()
@@ -206,12 +207,12 @@ class LakeStage:
             self._take(messages)
         self._write_due()
         self._commit()
-        if time.monotonic() - self._told >= TELL_S:
+        if time.monotonic() - self._told >= min(self._every_s, TELL_S):
             self._tell()
         self._compact_due()
 
     def _drain(self) -> None:
-        """Read on to the ends of the partitions and until nothing new comes, write it, and tell how far this is."""
+        """Read on to the ends of the partitions and until nothing new comes, and write it."""
         deadline = time.monotonic() + DRAIN_S
         asked = self._ends() or {}
         while time.monotonic() < deadline and self._chunks:
@@ -221,7 +222,6 @@ class LakeStage:
                 break
             self._take(self._consumer.consume(5_000, 0.1))
         self._write_all([place for place, chunk in self._chunks.items() if chunk.messages])
-        self._tell()
 
     def _take(self, messages: list[Message]) -> None:
         """Give each message to the chunk of its partition."""
@@ -262,8 +262,8 @@ class LakeStage:
             log.debug("lake: %s", error)
             return None
 
-    def _tell(self) -> None:
-        """Tell up to when the partitions are complete of which everything is listed."""
+    def _tell(self, stopped: bool = False) -> None:
+        """Tell up to when the partitions are complete of which everything is listed, and whether this is the end."""
         self._told = time.monotonic()
         now_ms = int(time.time() * 1000)  # before the ends are asked for
         ends = self._ends()
@@ -273,7 +273,8 @@ class LakeStage:
             if not chunk.messages and chunk.end >= ends.get(place, 0):
                 self._known[place] = Told(self._connection.bare(place[0]), place[1], chunk.start, now_ms)
         try:
-            catalogue.tell(self._store, self._worker, [told for _, told in sorted(self._known.items())])
+            told = tuple(told for _, told in sorted(self._known.items()))
+            catalogue.tell(self._store, self._worker, Word(now_ms, stopped, told))
         except TransientError as error:  # the next time will do
             log.warning("lake: %s", error)
 
