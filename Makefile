@@ -42,11 +42,13 @@ lint: $(STAMP) ## ruff: rules and format
 types: $(STAMP) ## mypy, strict
 	$(BIN)/python -m mypy
 
-# Tests of the live pipeline measure times, so they run one after the other; the others use all cores.
+# The live pipeline waits more than it works, so two of its tests run at a time, each on a Kafka of its own; those that
+# measure times run one after the other. The others use all cores.
 tests: $(STAMP) ## pytest; options with ARGS="-k name"
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --ignore tests/live --ignore tests/deploy
-	$(BIN)/python -m pytest tests/live tests/deploy
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m 'not alone' tests/live tests/deploy
+	$(BIN)/python -m pytest -m alone tests/live
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -15,6 +15,8 @@ from stream.wire import partition_of
 from tests.live.running import create, wait
 from tests.stream.serving import PARTITIONS, OneWorker, Serving, name, serving, someone, stores_of, view_of
 
+pytestmark = pytest.mark.alone  # it measures times
+
 IDENTS = [f"external_id:C{number}" for number in range(12)]
 
 

@@ -20,6 +20,8 @@ from stream.messages import Advance
 from stream.metrics import Metrics
 from tests.live.running import Running, create, publish, read, running, wait
 
+pytestmark = pytest.mark.alone  # it measures times
+
 
 @pytest.fixture
 def topics(connection: Connection) -> None:

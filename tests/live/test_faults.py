@@ -30,6 +30,8 @@ from stream.lag import wait as wait_for_lag
 from stream.replay import replay
 from tests.live.running import read, wait
 
+pytestmark = pytest.mark.alone  # it measures times
+
 ODD = ("-m", "tests.live.odd_worker")
 DAY_MS = 86_400_000
 

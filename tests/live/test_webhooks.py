@@ -25,6 +25,8 @@ from stream.faust_app import make_app
 from stream.metrics import Metrics
 from tests.live.running import create, publish, read, running, wait
 
+pytestmark = pytest.mark.alone  # it measures times
+
 SECRET = "s3cret-值"
 
 
