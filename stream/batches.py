@@ -239,11 +239,12 @@ class BatchSource:
             if not found:
                 return []
             return self._good(found + self._consumer.consume(self._size - 1, 0))
+        taken: list[Message] = []
         while True:
             found = self._consumer.consume(self._size, 0) or self._consumer.consume(1, 0.05)
             merger.add(self._good(found, merger))
-            taken = merger.take(self._size)
-            if taken or not found:
+            taken += merger.take(self._size - len(taken))
+            if not found or len(taken) >= self._size or (taken and not merger.waits):
                 return taken
 
     def _good(self, messages: list[Message], merger: "Merger | None" = None) -> list[Message]:
@@ -361,6 +362,8 @@ class Merger:
         self._ended: set[Place] = set()  # partitions of which all there is was read
         self._heads: list[tuple[int, int, Place]] = []
         self.count = 0
+        self.waits = False
+        """Whether the last ones were given out up to a partition that may have earlier messages than the others."""
         self._serial = 0
         self._blocked_at = 0.0
 
@@ -405,17 +408,25 @@ class Merger:
         self._empty.discard(place)
 
     def take(self, size: int) -> list[Message]:
-        """Return the earliest messages, at most `size`; none while an earlier one may come from another partition."""
+        """Return the earliest messages; none while an earlier one may come from another partition.
+
+        They are `size`, and up to as many more if they are of the same millisecond: whoever gets them can order those.
+        """
         taken: list[Message] = []
+        last = 0
         heads, waiting = self._heads, self._waiting
         recent_ms = int(time.time() * 1000) - RECENT_MS
-        patient = self._patient()
-        while heads and len(taken) < size:
+        self.waits = False
+        while heads and len(taken) < 2 * size:
             timestamp, _, place = heads[0]
-            if self._empty and patient and timestamp < recent_ms:
+            if len(taken) >= size and timestamp != last:
+                break
+            if self._empty and timestamp < recent_ms and self._patient():
+                self.waits = True
                 break
             queue = waiting[place]
             taken.append(queue.popleft())
+            last = timestamp
             if queue:
                 self._serial += 1
                 heapq.heapreplace(heads, (queue[0].timestamp()[1], self._serial, place))
@@ -430,7 +441,7 @@ class Merger:
 
     def _patient(self) -> bool:
         """Whether to wait for partitions that may have more: not for ever, and not with too much in memory."""
-        if not self._empty or self.count >= MERGED:
+        if self.count >= MERGED:
             return False
         now = time.monotonic()
         if self._blocked_at == 0.0:

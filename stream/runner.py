@@ -44,6 +44,7 @@ class Work(Protocol):
 
     def open(self, places: list[TopicPartition]) -> None: ...  # noqa: D102
     def close(self, places: list[Place]) -> None: ...  # noqa: D102
+    def held_back(self) -> bool: ...  # noqa: D102
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox: ...  # noqa: D102
     def tick(self) -> Outbox | None: ...  # noqa: D102
     def committed(self, delivered: Mapping[int, int]) -> None: ...  # noqa: D102
@@ -52,6 +53,10 @@ class Work(Protocol):
 
 TICK_S = 0.1
 """Seconds between two looks at the clock: a trigger is late by at most this and the clock's own delay."""
+
+
+HELD_BACK_S = 0.005
+"""Seconds between two looks whether a stage that is held back may go on."""
 
 
 class Runner:
@@ -168,6 +173,10 @@ class Runner:
         assert source is not None  # noqa: S101  batches come from it
         if not self.work.pipelined:
             await self._settle()
+        if batch.messages and self.work.held_back():
+            await self._settle()
+            while self.work.held_back():
+                await asyncio.sleep(HELD_BACK_S)
         if batch.epoch != source.epoch:
             source.done()
             return

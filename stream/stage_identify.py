@@ -26,6 +26,14 @@ AHEAD_MS = 86_400_000
 MOST_ASKED = 200_000
 """Parts that are remembered as asked about; with more of them the oldest are forgotten."""
 
+MOST_AHEAD = 2_500
+"""Requests that may lie before the resolver while it gets on; with more of them identify waits.
+
+Else all events of a backlog would go by the resolver, as their parts' former ones still lie there."""
+
+STALLED_S = 2.0
+"""When the resolver has not been seen to read for so long nobody waits for it."""
+
 RAW_TOPICS = tuple(topic.name for topic in TOPICS if topic.key == "publisher's choice")
 
 
@@ -57,6 +65,10 @@ class Asked:
         asked: set[str] = set()
         self._under_way.append((self._number, asked))
         return self._number, asked
+
+    def lying(self, read: int) -> int:
+        """Return how many offsets the resolver has yet to read up to that of our last request."""
+        return self._batches[-1][1] + 1 - read if self._batches else 0
 
     def committed(self, last: int | None) -> None:
         """Hear that the oldest batch under way is committed, with the offset of its last request if there was one."""
@@ -109,6 +121,8 @@ class IdentifyWork:
         self._requests = connection.topic("identity.requests")
         self._deadletter = connection.topic("events.deadletter")
         self._asked = Asked()
+        self._read = view.requests_read
+        self._read_s = -STALLED_S
 
     def open(self, places: list[TopicPartition]) -> None:
         """Nothing to prepare."""
@@ -116,13 +130,39 @@ class IdentifyWork:
     def close(self, places: list[Place]) -> None:
         """Nothing to end."""
 
+    def held_back(self) -> bool:
+        """Return whether to wait for the resolver: it has much of ours to read, and gets on with it."""
+        now = time.monotonic()
+        read = self._view.requests_read
+        if read != self._read:
+            self._read, self._read_s = read, now
+        return self._asked.lying(read) > MOST_AHEAD and now - self._read_s < STALLED_S
+
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Return where each message goes."""
         outbox = Outbox(self._requests)
-        latest_ms = int(time.time() * 1000) + AHEAD_MS if self._live else None
         lookup, partitions, identified = self._view.lookup, self._partitions, self._identified
         number, asked_now = self._asked.begin(self._view.requests_read)
         asked = self._asked.parts
+        for message, event, data in in_order(self._admitted(messages, broken, outbox)):
+            self.at = message
+            part = event.idents[0] if event.idents else ""
+            one_id = None if part in asked else lookup(event)
+            value = encode_event(event, one_id, data)
+            if one_id is None:
+                asked[part] = number
+                asked_now.add(part)
+                outbox.add(self._requests, self._space, value, 0)
+            else:
+                outbox.add(identified, one_id, value, partition_of(one_id, partitions))
+        return outbox
+
+    def _admitted(
+        self, messages: list[Message], broken: set[Spot], outbox: Outbox
+    ) -> list[tuple[Message, Event, bytes]]:
+        """Return the valid events, each with its message and its packed data; the others become dead letters."""
+        latest_ms = int(time.time() * 1000) + AHEAD_MS if self._live else None
+        found = []
         for message in messages:
             self.at = message
             raw = message.value() or b""
@@ -143,16 +183,8 @@ class IdentifyWork:
                 message.timestamp()[1],
                 digest(data + _content(event)),
             )
-            part = event.idents[0] if event.idents else ""
-            one_id = None if part in asked else lookup(event)
-            value = encode_event(event, one_id, data)
-            if one_id is None:
-                asked[part] = number
-                asked_now.add(part)
-                outbox.add(self._requests, self._space, value, 0)
-            else:
-                outbox.add(identified, one_id, value, partition_of(one_id, partitions))
-        return outbox
+            found.append((message, event, data))
+        return found
 
     def tick(self) -> Outbox | None:
         """Nothing is due by the clock here."""
@@ -172,6 +204,27 @@ class IdentifyWork:
         key = message.key()
         outbox.add(self._deadletter, key, value)
         self._metrics.refused(error.reason)
+
+
+def in_order(events: list[tuple[Message, Event, bytes]]) -> list[tuple[Message, Event, bytes]]:
+    """Return events in the order in which they arrived; each partition's order stays as it is.
+
+    Of events of several partitions that arrived in the same millisecond the oldest goes first. A file published in one
+    go has hundreds of them in each, and its events should not be late only because their topics are read side by side.
+    """
+    reached: dict[tuple[str, int], tuple[int, int]] = {}
+    keys = []
+    for _, event, _ in events:
+        source = event.source
+        assert source is not None  # noqa: S101  it is where the message came from
+        place = source.topic, source.partition
+        key = source.arrived_ms, event.time_ms
+        before = reached.get(place)
+        if before is not None and before > key:
+            key = before
+        reached[place] = key
+        keys.append(key)
+    return [events[number] for number in sorted(range(len(keys)), key=keys.__getitem__)]
 
 
 def _content(event: Event) -> bytes:

@@ -200,6 +200,10 @@ class ProfileWork:
 
     # Batches
 
+    def held_back(self) -> bool:
+        """Return that it may go on: nobody is ahead of it."""
+        return False
+
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Work messages off; return what is to be written."""
         self._outbox = Outbox(self._state)

@@ -101,6 +101,10 @@ class ResolveWork:
         rows = self._rows
         return 0 if rows is None else rows.size_bytes()
 
+    def held_back(self) -> bool:
+        """Return that it may go on: nobody is ahead of it."""
+        return False
+
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
         """Return changes, events on their way, new rows of the graph and what is to be told about people."""
         graph = self.graph

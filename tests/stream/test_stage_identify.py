@@ -1,10 +1,13 @@
 """The live identify stage keeps the order of a part's events, whichever way they go."""
 
 import json
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
 from confluent_kafka import Message
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from stream.graph_log import input_record
@@ -21,20 +24,20 @@ FIRST_MS = 1_770_000_000_000
 class Raw:
     """A message as a consumer gives it."""
 
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset, self._value = offset, value
+    def __init__(self, offset: int, value: bytes, partition: int = 0, arrived_ms: int = 1_780_000_000_000) -> None:
+        self._offset, self._value, self._partition, self._arrived_ms = offset, value, partition, arrived_ms
 
     def topic(self) -> str:
         return "small.events.browse"
 
     def partition(self) -> int:
-        return 0
+        return self._partition
 
     def offset(self) -> int:
         return self._offset
 
     def timestamp(self) -> tuple[int, int]:
-        return 1, 1_780_000_000_000
+        return 1, self._arrived_ms
 
     def key(self) -> None:
         return None
@@ -56,9 +59,12 @@ def sent(work: IdentifyWork, *told: tuple[str, str, int]) -> dict[str, list[str]
     """Ids of events by the topic they are sent to."""
     found: dict[str, list[str]] = {}
     for (topic, _), messages in work.process(events(*told), set()).messages.items():
-        for each in messages:
-            found.setdefault(topic, []).append(cast(Any, decode(each["value"])).event.id)
+        found.setdefault(topic, []).extend(ids(messages))
     return found
+
+
+def ids(messages: list[dict[str, Any]]) -> list[str]:
+    return [cast(Any, decode(each["value"])).event.id for each in messages]
 
 
 ASKS, GOES = "small.identity.requests", "small.events.identified"
@@ -131,3 +137,49 @@ def test_only_so_many_parts_are_remembered(
         work.committed({0: number})
     assert len(work._asked.parts) <= 12
     assert sent(work, ("g", "N49", 3)) == {ASKS: ["g"]}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 9)), max_size=30),
+)
+def test_of_events_that_arrived_at_once_the_oldest_goes_first_and_each_partition_keeps_its_order(
+    told: list[tuple[int, int, int]],
+) -> None:
+    told.sort(key=lambda each: each[1])  # as they are merged
+    view = view_of({"member_id:KNOWN": "a"}, first_ms=FIRST_MS)
+    work = IdentifyWork(Settings(), connection(), view, Metrics(), 1, live=False)
+    messages = []
+    for offset, (partition, arrived, seconds) in enumerate(told):
+        event = {"id": f"{offset}", "type": "app.opened", "time": FIRST_MS + 1_000 * seconds, "source": "test"}
+        value = json.dumps(event | {"identifiers": {"member_id": "KNOWN"}}).encode()
+        messages.append(Raw(offset, value, partition, 1_780_000_000_000 + arrived))
+    outbox = work.process(cast(list[Message], messages), set())
+    order = [int(each) for (_, _), some in outbox.messages.items() for each in ids(some)]
+    assert sorted(order) == list(range(len(told)))
+    for partition in range(3):
+        mine = [number for number in order if told[number][0] == partition]
+        assert mine == sorted(mine)
+    assert [told[number][1] for number in order] == sorted(each[1] for each in told)
+    for one, next_one in pairwise(order):
+        if told[one][1] == told[next_one][1] and told[one][2] > told[next_one][2]:
+            before = told[:next_one]  # only to stay behind one of its own partition
+            assert any(each[:2] == told[next_one][:2] and each[2] >= told[one][2] for each in before)
+
+
+def test_it_waits_for_a_resolver_that_gets_on_and_for_no_other(
+    view: GraphView, work: IdentifyWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.stage_identify.MOST_AHEAD", 10)
+    sent(work, ("1", "NEW", 1))
+    work.committed({0: 99})
+    assert not work.held_back()  # nobody was seen to read
+    read(view, 50)
+    assert work.held_back()
+    read(view, 90)
+    assert not work.held_back()
+    sent(work, ("2", "NEW", 2))
+    work.committed({0: 150})
+    read(view, 100)
+    assert work.held_back()
+    monkeypatch.setattr("stream.stage_identify.STALLED_S", 0.0)
+    assert not work.held_back()
