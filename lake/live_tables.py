@@ -53,6 +53,7 @@ _MOVED = Table(
     (
         Column("partition", pa.int32(), "Partition of events.identified", "分区"),
         Column("position", pa.int64(), "Offset in it", "位移"),
+        Column("step", pa.int64(), "Number of the decision", "决定序号"),
         Column("at_ms", pa.int64(), "Time of the evidence, epoch ms", "依据的时间"),
         Column("part", pa.string(), "Identifier", "标识"),
         Column("giver", pa.string(), "Who had it; null: it is new", "原属的人"),
@@ -71,17 +72,17 @@ FROM (SELECT *, (written_ms, partition, position) AS came FROM counted) LEFT JOI
 GROUP BY event_id, part, one_id
 ORDER BY time, event_id, part
 """
-# An event is late among the events of all parts that one person ever had together with its own, whoever has them in the
-# end. Partitions are read at different speeds, so that within one its order counts and between two the time of writing.
-# Evidence is also late if parts were given away for it that had later events by then, which each partition knows of its
-# own. It concerns everybody who has one of these parts in the end.
+# An event is late if its person's clock was ahead of it when it came: by another event of the person, by a part that
+# came to the person with later ones, by the evidence of a change of its parts, or by the clock of a backfill. Evidence
+# is late if a person whose parts it moved had later events by then. It concerns everybody who has a part in the end
+# that the person ever had. Each partition is read in order, so that its own messages say what came before what.
 _LATE = """
 WITH held AS (
     SELECT part, taker AS who FROM moved UNION SELECT part, giver FROM moved WHERE giver IS NOT NULL
     UNION SELECT part, one_id FROM owners
 ), concerned AS (
     SELECT DISTINCT who, one_id FROM held JOIN owners USING (part)
-), came AS (
+), first_came AS (
     SELECT * FROM (
         SELECT *, (source_topic, source_partition, source_offset) AS source,
             first_value((source_topic, source_partition, source_offset)) OVER (
@@ -89,29 +90,33 @@ WITH held AS (
             ) AS first_source
         FROM counted WHERE part IS NOT NULL
     ) WHERE source IS NOT DISTINCT FROM first_source
-), compared AS (
-    SELECT event_id, who, part, time, greatest(
-        clock_ms,
-        max(time) OVER (
-            PARTITION BY who, partition ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ),
-        max(time) OVER (
-            PARTITION BY who ORDER BY written_ms RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        )
-    ) - time AS late_by_ms
-    FROM came JOIN held USING (part)
+), came AS (
+    SELECT c.partition, c.position, c.event_id, c.part, c.time, c.clock_ms,
+        coalesce(m.taker, owners.one_id) AS who, coalesce(m.step, 0) AS step
+    FROM first_came c
+    ASOF LEFT JOIN moved m ON c.part = m.part AND c.partition = m.partition AND c.position > m.position
+    LEFT JOIN owners ON c.part = owners.part
 ), changes AS (
-    SELECT DISTINCT partition, position, at_ms, unnest([giver, taker]) AS who FROM moved WHERE giver IS NOT NULL
-), overtaken AS (
-    SELECT c.at_ms, c.who, max(e.time) - c.at_ms AS late_by_ms
-    FROM changes c JOIN held USING (who) JOIN came e
-    ON e.part = held.part AND e.partition = c.partition AND e.position < c.position AND e.time > c.at_ms
-    GROUP BY c.at_ms, c.who
+    SELECT DISTINCT partition, position, unnest([giver, taker]) AS who, at_ms AS time, giver IS NOT NULL AS of_two
+    FROM moved
+), brought AS (
+    SELECT m.partition, m.position, m.taker AS who, max(c.time) AS time
+    FROM moved m JOIN came c ON c.part = m.part AND c.step < m.step
+    GROUP BY ALL
+), seen AS (
+    SELECT *, greatest(clock_ms, max(time) OVER (
+        PARTITION BY who, partition ORDER BY position RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )) - time AS late_by_ms
+    FROM (
+        SELECT *, false AS of_two FROM came
+        UNION ALL BY NAME SELECT * FROM changes WHERE who IS NOT NULL UNION ALL BY NAME SELECT * FROM brought
+    )
 ), late AS (
-    SELECT * FROM compared WHERE late_by_ms > 0
+    SELECT event_id, who, part, time, late_by_ms FROM seen WHERE event_id IS NOT NULL AND late_by_ms > 0
     UNION ALL
-    SELECT e.event_id, o.who, e.part, e.time, o.late_by_ms FROM overtaken o JOIN counted e ON e.time = o.at_ms
-    WHERE e.part IS NULL OR e.part IN (SELECT part FROM held WHERE held.who = o.who)
+    SELECT e.event_id, o.who, e.part, e.time, o.late_by_ms FROM seen o JOIN counted e ON e.time = o.time
+    WHERE o.of_two AND o.late_by_ms > 0
+    AND (e.part IS NULL OR e.part IN (SELECT part FROM held WHERE held.who = o.who))
 )
 SELECT event_id, one_id, part, make_timestamp_ms(time)::TIMESTAMPTZ AS time, max(late_by_ms) AS late_by_ms
 FROM late JOIN concerned USING (who) GROUP BY event_id, one_id, part, time

@@ -257,7 +257,8 @@ class _Export:
                 add((partition, offset, message.timestamp()[1], clocks.get(partition), *_columns(said, bare)))
             elif type(said) is ChangeMessage:
                 for move in said.moves:
-                    self._events.move((partition, offset, said.at_ms, move.part, move.from_one_id, move.to_one_id))
+                    custody = move.part, move.from_one_id, move.to_one_id
+                    self._events.move((partition, offset, said.step, said.at_ms, *custody))
             elif type(said) is PartMessage:
                 if offset >= self._done.get((str(message.topic()), partition), 0):
                     self._people.travels(said.one_id, parts.decode(said.state))
