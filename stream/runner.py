@@ -29,7 +29,8 @@ Spot = tuple[str, int, int]
 class Work(Protocol):
     """What a stage does. All but `open` and `close` run on the loop's thread.
 
-    `at` is the message being worked on. `process` works a batch off; messages at the spots of `broken` made it fail
+    `at` is the message being worked on. `held_back` says that a batch should wait a little, because the stage that
+    gets its results has much to do already. `process` works a batch off; messages at the spots of `broken` made it fail
     before and are to be put aside. `tick` does what is due by the clock, None if nothing is. After each commit
     `committed` is called, in the order of the batches, with the last offset in each partition of the changelog;
     `forget` goes back to what is committed.
@@ -55,8 +56,11 @@ TICK_S = 0.1
 """Seconds between two looks at the clock: a trigger is late by at most this and the clock's own delay."""
 
 
-HELD_BACK_S = 0.005
-"""Seconds between two looks whether a stage that is held back may go on."""
+HELD_BACK_S = 1.0
+"""Seconds for which a batch is held back at most,"""
+
+LOOK_S = 0.005
+"""looking so often whether it may go on."""
 
 
 class Runner:
@@ -175,8 +179,9 @@ class Runner:
             await self._settle()
         if batch.messages and self.work.held_back():
             await self._settle()
-            while self.work.held_back():
-                await asyncio.sleep(HELD_BACK_S)
+            until = time.monotonic() + HELD_BACK_S
+            while self.work.held_back() and time.monotonic() < until:
+                await asyncio.sleep(LOOK_S)
         if batch.epoch != source.epoch:
             source.done()
             return

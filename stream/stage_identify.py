@@ -1,5 +1,6 @@
 """The identify stage, live: raw bytes become events on their way to a person, to the resolver, or dead letters."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -122,7 +123,7 @@ class IdentifyWork:
         self._deadletter = connection.topic("events.deadletter")
         self._asked = Asked()
         self._read = view.requests_read
-        self._read_s = -STALLED_S
+        self._read_s = -math.inf
 
     def open(self, places: list[TopicPartition]) -> None:
         """Nothing to prepare."""
