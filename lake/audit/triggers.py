@@ -4,7 +4,8 @@ Live, a late event never recalls a firing (docs/triggers.md). So a difference is
 was late across the decision: it happened before it (`from_ms`), and was worked off when the clock had already come
 further (`to_ms`). A cap is counted over what fired before, so a decision by a cap is explained if anything was late.
 An instance, such as a person's birthday of one year, is decided once: if that was for another anchor across a late
-event, then it is not decided for its own one any more.
+event, then it is not decided for its own one any more. And an anchor makes one instance: a late view of products, seen
+when the person's time zone was another, belongs to another day, where it takes the place of that day's own first one.
 """
 
 from collections.abc import Iterable
@@ -89,7 +90,7 @@ FROM decided_triggers GROUP BY rule, trigger_id HAVING count(*) > 1 ORDER BY 1, 
 """
 
 _JUDGED = """
-WITH live AS (
+WITH RECURSIVE live AS (
     SELECT trigger_id, rule, instance, part, one_id, outcome, reason, epoch_ms(decided_at) AS decided,
         epoch_ms(due_at) AS due, epoch_ms(anchor_at) AS anchor, anchor_event_id, payload, rule_version, sure
     FROM decided_triggers WHERE part IN (SELECT ident FROM components)
@@ -128,10 +129,16 @@ WITH live AS (
         EXISTS (FROM late t WHERE t.who = coalesce(g.root, o.one_id)) AS ever
     FROM paired p LEFT JOIN owners o ON o.ident = p.part LEFT JOIN roots g ON g.one_id = o.one_id
     WHERE what IS NOT NULL
+), placed AS (
+    SELECT who, rule, trigger_id, instance, anchor_event_id, what FROM judged WHERE what IN ('missing', 'groundless')
+), displaced AS (
+    SELECT p.* FROM placed p JOIN judged j USING (who, rule, trigger_id, what) WHERE j.across
+    UNION
+    SELECT p.* FROM placed p JOIN displaced d ON p.who = d.who AND p.rule = d.rule AND p.what <> d.what
+        AND (p.instance = d.instance OR p.anchor_event_id = d.anchor_event_id)
 )
 SELECT j.*, EXISTS (
-    FROM judged k WHERE k.who = j.who AND k.rule = j.rule AND k.instance = j.instance AND k.across
-        AND k.what <> j.what AND k.what IN ('missing', 'groundless') AND j.what IN ('missing', 'groundless')
+    FROM displaced d WHERE d.who = j.who AND d.rule = j.rule AND d.trigger_id = j.trigger_id AND d.what = j.what
 ) AS instead
 FROM judged j WHERE coalesce(one_id, '') NOT IN (SELECT one_id FROM busy)
 ORDER BY 1, 2, 3

@@ -108,6 +108,33 @@ def test_a_year_that_was_decided_for_another_birthday_across_a_late_event_is_no_
     assert any("birthday" in each.field for each in verify(store, SETTINGS).found.kept)  # nothing stands in its place
 
 
+def test_a_late_view_that_fell_on_another_day_of_a_new_time_zone_is_no_difference(tmp_path: Path) -> None:
+    def line(event_id: str, kind: str, time: str, **data: object) -> bytes:
+        event = {"id": event_id, "type": kind, "time": time, "source": "test", "data": data}
+        return json.dumps(event | {"identifiers": {"member_id": "M1"}}).encode()
+
+    lake = SmallLake(SETTINGS)
+    lake.publish(
+        [
+            line("known", "customer.identified", "2026-04-12T09:00:00+08:00"),
+            line("second", "product.viewed", "2026-04-13T22:04:00+08:00", sku="A"),
+            line("moved", "customer.identified", "2026-04-13T22:05:00+08:00", traits={"timezone": "Asia/Tokyo"}),
+            line("first", "product.viewed", "2026-04-12T23:38:00+08:00", sku="A"),  # in Tokyo of the same day
+        ]
+    )
+    lake.profiles()
+    lake.advance(parse_rfc3339("2026-04-15T00:00:00+08:00"))
+    store = lake.write(tmp_path / "lake")
+    viewed = [row["anchor_event_id"] for row in rows(store, "triggers") if row["rule"] == "browse-no-order"]
+    assert viewed == ["first"]
+    verdict = verify(store, SETTINGS)
+    assert [each.text for each in verdict.found.kept] == []
+    assert verdict.found.explained["triggers across a late event"] == 3
+
+    change(store, "triggers", lambda each: [row for row in each if row["rule"] != "browse-no-order"])
+    assert any("second" in each.events for each in verify(store, SETTINGS).found.kept)
+
+
 # Faults: each is planted by changing rows of the lake, and returns whose it is
 
 
