@@ -201,7 +201,7 @@ class ProfileWork:
     # Batches
 
     def held_back(self) -> bool:
-        """Return that it may go on: nobody is ahead of it."""
+        """Return False: it waits for nobody."""
         return False
 
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:

@@ -102,7 +102,7 @@ class ResolveWork:
         return 0 if rows is None else rows.size_bytes()
 
     def held_back(self) -> bool:
-        """Return that it may go on: nobody is ahead of it."""
+        """Return False: it waits for nobody."""
         return False
 
     def process(self, messages: list[Message], broken: set[Spot]) -> Outbox:
