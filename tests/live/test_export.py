@@ -201,6 +201,26 @@ def test_a_command_that_comes_after_what_happened_later_is_late(
     assert late == [("l", live.one_id(members[0]), None)]
 
 
+def test_what_was_late_only_beside_another_person_is_not_late_when_they_become_one(
+    connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    live = InProcess(connection, settings)
+    first, second = people_apart(live)
+    live.publish([event("newer", "app.opened", "2026-03-05T00:00:00Z", second)])
+    live.publish([event("older", "app.opened", "2026-03-03T00:00:00Z", first)])
+    ends = {
+        end: {"kind": "member_id", "value": m.partition(":")[2]} for end, m in zip("ab", (first, second), strict=True)
+    }
+    link = {"id": "l", "type": "customer.linked", "time": "2026-03-06T00:00:00Z", "data": ends}
+    live.publish([json.dumps(link).encode()])
+    live.publish([event("same", "app.opened", "2026-03-06T00:00:00Z", first)])
+    live.publish([event("behind", "app.opened", "2026-03-04T00:00:00Z", first)])  # before the link and what it brought
+    live.commit()
+    export(connection, settings, tmp_path / "out")
+    late = [(row["event_id"], row["one_id"], row["late_by_ms"]) for row in rows(tmp_path / "out", "late_events")]
+    assert late == [("behind", live.one_id(first), 2 * DAY_MS)]
+
+
 def test_a_part_that_nobody_has_read_yet_belongs_to_whom_it_was_sent(
     connection: Connection, settings: Settings, tmp_path: Path
 ) -> None:
