@@ -127,6 +127,11 @@ class BatchSource:
         if self._thread.ident is not None:  # it was started
             self._thread.join(60)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether partitions, or the group, are given up as soon as what was delivered has come to its end."""
+        return self._rebalancing or not self._running
+
     def begin(self) -> int | None:
         """Begin a batch without messages; return its epoch, or None if it is no good moment."""
         with self._changed:

@@ -180,7 +180,7 @@ class Runner:
         if batch.messages and self.work.held_back():
             await self._settle()
             until = time.monotonic() + HELD_BACK_S
-            while self.work.held_back() and time.monotonic() < until:
+            while self.work.held_back() and time.monotonic() < until and not source.leaving:
                 await asyncio.sleep(LOOK_S)
         if batch.epoch != source.epoch:
             source.done()
