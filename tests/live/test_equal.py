@@ -97,10 +97,10 @@ def test_triggers_are_those_of_the_replay_when_no_event_of_a_person_overtakes_an
 def test_a_file_in_the_order_of_time_published_in_one_go_gives_the_triggers_of_the_replay(
     settings: Settings, tmp_path: Path
 ) -> None:
-    lines = sorted((line for line in lines_of(60, 120, seed=6) if time_of(line) is not None), key=at)
+    lines = sorted((line for line in lines_of(60, 120, seed=6) if time_of(line) is not None), key=time_of)
     late = lines.pop(len(lines) // 2)
     lines.insert(len(lines) * 3 // 4, late)
-    until_ms = at(lines[-1]) + 40 * DAY_MS
+    until_ms = time_of(lines[-1]) + 40 * DAY_MS
     expected = replayed(lines, tmp_path, settings, until_ms)
     with LivePipeline(settings, tmp_path / "live") as live:
         for _ in range(2):
@@ -114,11 +114,6 @@ def test_a_file_in_the_order_of_time_published_in_one_go_gives_the_triggers_of_t
     assert ADMISSION.admit(late).id in named.column("event_id").to_pylist()
     assert named.num_rows < len(lines) / 20  # events by two ways may still overtake each other, but hardly ever do
     assert pq.read_table(expected / "triggers.parquet").num_rows > 100
-
-
-def at(line: bytes) -> int:
-    """When the event of a valid line happened."""
-    return ADMISSION.admit(line).time_ms
 
 
 def few_each(lines: list[bytes], most: int) -> list[bytes]:

@@ -158,9 +158,11 @@ def test_an_event_worked_off_after_a_later_one_of_its_person_is_late_and_one_lef
     assert summary["until"] == "2026-03-05T00:00:00.000Z"
 
 
-def command(event_id: str, what: str, time: str) -> bytes:
-    """A steward's word on the members m1 and m2."""
-    ends = {end: {"kind": "member_id", "value": value} for end, value in (("a", "m1"), ("b", "m2"))}
+def command(event_id: str, what: str, time: str, members: tuple[str, str] = ("member_id:m1", "member_id:m2")) -> bytes:
+    """A steward's word on two members."""
+    ends = {
+        end: {"kind": "member_id", "value": member.partition(":")[2]} for end, member in zip("ab", members, strict=True)
+    }
     return json.dumps({"id": event_id, "type": f"customer.{what}", "time": time, "data": ends}).encode()
 
 
@@ -192,9 +194,7 @@ def test_a_command_that_comes_after_what_happened_later_is_late(
     live = InProcess(connection, settings)
     members = people_apart(live)
     live.publish(event(member, "app.opened", "2026-03-05T00:00:00Z", member) for member in members)
-    ends = {end: {"kind": "member_id", "value": m.partition(":")[2]} for end, m in zip("ab", members, strict=True)}
-    link = {"id": "l", "type": "customer.linked", "time": "2026-03-03T00:00:00Z", "data": ends}
-    live.publish([json.dumps(link).encode()])
+    live.publish([command("l", "linked", "2026-03-03T00:00:00Z", members)])
     live.commit()
     export(connection, settings, tmp_path / "out")
     late = [(row["event_id"], row["one_id"], row["part"]) for row in rows(tmp_path / "out", "late_events")]
@@ -208,11 +208,7 @@ def test_what_was_late_only_beside_another_person_is_not_late_when_they_become_o
     first, second = people_apart(live)
     live.publish([event("newer", "app.opened", "2026-03-05T00:00:00Z", second)])
     live.publish([event("older", "app.opened", "2026-03-03T00:00:00Z", first)])
-    ends = {
-        end: {"kind": "member_id", "value": m.partition(":")[2]} for end, m in zip("ab", (first, second), strict=True)
-    }
-    link = {"id": "l", "type": "customer.linked", "time": "2026-03-06T00:00:00Z", "data": ends}
-    live.publish([json.dumps(link).encode()])
+    live.publish([command("l", "linked", "2026-03-06T00:00:00Z", (first, second))])
     live.publish([event("same", "app.opened", "2026-03-06T00:00:00Z", first)])
     live.publish([event("behind", "app.opened", "2026-03-04T00:00:00Z", first)])  # before the link and what it brought
     live.commit()
@@ -232,11 +228,7 @@ def test_a_part_that_nobody_has_read_yet_belongs_to_whom_it_was_sent(
         )
     taker, giver = (live.partition(live.one_id(member)) for member in (first, second))
     live.held = {taker}
-    ends = {
-        end: {"kind": "member_id", "value": member.partition(":")[2]} for end, member in (("a", first), ("b", second))
-    }
-    link = {"id": "l", "type": "customer.linked", "time": "2026-03-09T00:00:00Z", "data": ends}
-    live.publish([json.dumps(link).encode()])
+    live.publish([command("l", "linked", "2026-03-09T00:00:00Z", (first, second))])
     assert giver != taker
     live.commit()
     summary = export(connection, settings, tmp_path / "held")
@@ -260,11 +252,7 @@ def test_a_part_whose_giver_has_not_read_the_change_counts_with_its_owner(
     first, second = people_apart(live)
     live.publish(event(member, "app.opened", "2026-03-01T00:00:00Z", member) for member in (first, second))
     live.held = {live.partition(live.one_id(member)) for member in (first, second)}
-    ends = {
-        end: {"kind": "member_id", "value": member.partition(":")[2]} for end, member in (("a", first), ("b", second))
-    }
-    link = {"id": "l", "type": "customer.linked", "time": "2026-03-09T00:00:00Z", "data": ends}
-    live.publish([json.dumps(link).encode()])
+    live.publish([command("l", "linked", "2026-03-09T00:00:00Z", (first, second))])
     live.commit()
     summary = export(connection, settings, tmp_path / "out")
     assert [row["events"] for row in rows(tmp_path / "out", "profiles")] == [2]

@@ -82,6 +82,7 @@ def test_they_are_consistent_while_events_flow_and_the_export_when_all_is_done(
         for worker in list(live.workers):
             assert live.stop_worker(worker) == 0
     assert sizes == sorted(sizes)
+    assert len(set(sizes)) > 1, "no snapshot was made while events flowed"
     assert summary["parts_with_other_events"] == summary["frozen"] == summary["parts_under_way"] == 0
     assert differences(exported, tmp_path / "out") == []
     assert differences(exported, tmp_path / "latest") == []

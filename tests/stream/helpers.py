@@ -14,6 +14,33 @@ from stream.profile import ProfileStage
 from triggers.engine import Engine
 from triggers.rules import RuleSet
 
+RAW_TOPIC = "small.events.browse"
+
+
+class Raw:
+    """A message as a consumer gives it."""
+
+    def __init__(self, offset: int, value: bytes, partition: int = 0, arrived_ms: int = 1_780_000_000_000) -> None:
+        self._offset, self._value, self._partition, self._arrived_ms = offset, value, partition, arrived_ms
+
+    def topic(self) -> str:
+        return RAW_TOPIC
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._arrived_ms
+
+    def key(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return self._value
+
 
 def pipeline(
     settings: Settings, publish: Callable[[Firing], None] = lambda firing: None, **options: int

@@ -81,20 +81,22 @@ def test_late_events_are_named_and_are_no_difference(tmp_path: Path) -> None:
     assert verdict.found.explained["triggers across a late event"] > 10
 
 
-def test_a_year_that_was_decided_for_another_birthday_across_a_late_event_is_no_difference(tmp_path: Path) -> None:
-    def line(number: int, kind: str, time: str, **data: object) -> bytes:
-        event = {"id": f"e{number}", "type": kind, "time": time, "source": "test", "data": data}
-        return json.dumps(event | {"identifiers": {"member_id": "M1"}}).encode()
+def line(event_id: str, kind: str, time: str, **data: object) -> bytes:
+    """An event of the member M1."""
+    event = {"id": event_id, "type": kind, "time": time, "source": "test", "data": data}
+    return json.dumps(event | {"identifiers": {"member_id": "M1"}}).encode()
 
+
+def test_a_year_that_was_decided_for_another_birthday_across_a_late_event_is_no_difference(tmp_path: Path) -> None:
     lake = SmallLake(SETTINGS)
     lake.publish(
         [
-            line(1, "customer.consented", "2026-03-01T10:00:00+08:00", purpose="marketing", granted=True),
-            line(2, "customer.identified", "2026-03-01T10:00:00+08:00", traits={"birthday": "1990-03-10"}),
+            line("e1", "customer.consented", "2026-03-01T10:00:00+08:00", purpose="marketing", granted=True),
+            line("e2", "customer.identified", "2026-03-01T10:00:00+08:00", traits={"birthday": "1990-03-10"}),
         ]
     )
-    lake.publish([line(3, "app.opened", "2026-03-12T10:00:00+08:00")])  # the tenth has been decided
-    lake.publish([line(4, "customer.identified", "2026-03-09T10:00:00+08:00", traits={"birthday": "1990-06-01"})])
+    lake.publish([line("e3", "app.opened", "2026-03-12T10:00:00+08:00")])  # the tenth has been decided
+    lake.publish([line("e4", "customer.identified", "2026-03-09T10:00:00+08:00", traits={"birthday": "1990-06-01"})])
     lake.profiles()
     lake.advance(parse_rfc3339("2026-07-01T00:00:00+08:00"))
     store = lake.write(tmp_path / "lake")
@@ -109,10 +111,6 @@ def test_a_year_that_was_decided_for_another_birthday_across_a_late_event_is_no_
 
 
 def test_a_late_view_that_fell_on_another_day_of_a_new_time_zone_is_no_difference(tmp_path: Path) -> None:
-    def line(event_id: str, kind: str, time: str, **data: object) -> bytes:
-        event = {"id": event_id, "type": kind, "time": time, "source": "test", "data": data}
-        return json.dumps(event | {"identifiers": {"member_id": "M1"}}).encode()
-
     lake = SmallLake(SETTINGS)
     lake.publish(
         [

@@ -1,7 +1,7 @@
 """The merger of partitions gives messages out in the order in which they arrived."""
 
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from confluent_kafka import Message
@@ -9,45 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.batches import Merger
-
-
-class Arrived:
-    """A message of a partition, as a consumer gives it."""
-
-    def __init__(self, partition: int, offset: int, timestamp: int) -> None:
-        self.place = ("t", partition)
-        self.number = offset
-        self.arrived_ms = timestamp
-
-    def topic(self) -> str:
-        return "t"
-
-    def partition(self) -> int:
-        return self.place[1]
-
-    def offset(self) -> int:
-        return self.number
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self.arrived_ms
+from tests.stream.helpers import RAW_TOPIC, Raw
 
 
 def merger(partitions: dict[int, list[int]]) -> Merger:
     """A merger that was given all messages of these partitions: their timestamps, in order."""
     found = Merger()
-    found.opened({("t", partition) for partition in partitions})
+    found.opened({(RAW_TOPIC, partition) for partition in partitions})
     for partition, stamps in partitions.items():
-        found.add(cast(list[Message], [Arrived(partition, n, ms) for n, ms in enumerate(stamps)]))
-        found.at_end(("t", partition))
+        found.add(cast(list[Message], [Raw(n, b"", partition, ms) for n, ms in enumerate(stamps)]))
+        found.at_end((RAW_TOPIC, partition))
     return found
 
 
-def takes(merged: Merger, size: int) -> list[list[Arrived]]:
+def takes(merged: Merger, size: int) -> list[list[Message]]:
     """All it gives out, take by take."""
-    found = []
-    while batch := cast(list[Arrived], cast(Any, merged.take(size))):
-        found.append(batch)
-    return found
+    return list(iter(lambda: merged.take(size), []))
+
+
+def arrived(message: Message) -> int:
+    return message.timestamp()[1]
 
 
 @given(
@@ -59,19 +40,19 @@ def test_they_come_in_order_and_one_millisecond_is_not_torn_apart_unless_it_is_a
 ) -> None:
     batches = takes(merger(partitions), size)
     all_of_them = [each for batch in batches for each in batch]
-    assert [each.arrived_ms for each in all_of_them] == sorted(ms for stamps in partitions.values() for ms in stamps)
+    assert [arrived(each) for each in all_of_them] == sorted(ms for stamps in partitions.values() for ms in stamps)
     for partition, stamps in partitions.items():
-        assert [each.number for each in all_of_them if each.partition() == partition] == list(range(len(stamps)))
+        assert [each.offset() for each in all_of_them if each.partition() == partition] == list(range(len(stamps)))
     for batch, following in pairwise(batches):
         assert size <= len(batch) <= 2 * size
-        assert batch[-1].arrived_ms != following[0].arrived_ms or len(batch) == 2 * size
+        assert arrived(batch[-1]) != arrived(following[0]) or len(batch) == 2 * size
 
 
 def test_an_older_message_that_another_partition_may_have_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     merged = merger({0: [10, 20]})
-    merged.opened({("t", 1)})
+    merged.opened({(RAW_TOPIC, 1)})
     assert takes(merged, 5) == []
-    merged.add(cast(list[Message], [Arrived(1, 0, 15)]))
-    assert [each.arrived_ms for each in takes(merged, 5)[0]] == [10, 15]  # after it there may be another one before 20
+    merged.add(cast(list[Message], [Raw(0, b"", 1, 15)]))
+    assert [arrived(each) for each in takes(merged, 5)[0]] == [10, 15]  # after it there may be another one before 20
     monkeypatch.setattr("stream.batches.PATIENCE_S", 0.0)
-    assert [each.arrived_ms for each in takes(merged, 5)[0]] == [20]
+    assert [arrived(each) for each in takes(merged, 5)[0]] == [20]

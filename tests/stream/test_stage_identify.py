@@ -16,34 +16,10 @@ from stream.metrics import Metrics
 from stream.stage_identify import IdentifyWork
 from stream.wire import decode
 from tests.lake.audit_lake import connection
+from tests.stream.helpers import Raw
 from tests.stream.serving import view_of
 
 FIRST_MS = 1_770_000_000_000
-
-
-class Raw:
-    """A message as a consumer gives it."""
-
-    def __init__(self, offset: int, value: bytes, partition: int = 0, arrived_ms: int = 1_780_000_000_000) -> None:
-        self._offset, self._value, self._partition, self._arrived_ms = offset, value, partition, arrived_ms
-
-    def topic(self) -> str:
-        return "small.events.browse"
-
-    def partition(self) -> int:
-        return self._partition
-
-    def offset(self) -> int:
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self._arrived_ms
-
-    def key(self) -> None:
-        return None
-
-    def value(self) -> bytes:
-        return self._value
 
 
 def events(*told: tuple[str, str, int]) -> list[Message]:
